@@ -1,0 +1,121 @@
+/* ops/ops.h - operator descriptors: one file op_<name>.c and one row in ops.def an operator.
+ *
+ * A descriptor knows the operator's internal version (older versions are upgraded on import), infers types, runs the
+ * reference on contiguous host tensors, counts work, and tells quantizer and pruner how the operator behaves. Files may
+ * hold several operators of one family when they share everything but one line (e.g. the comparison operators); each
+ * has its own row.
+ *
+ * Reference implementations are for correctness: readable, any size, f32 and f64 from one source (MC_DISPATCH_*),
+ * accumulate in double for f64 and in double for f32 sums as well unless the note of the file says why not.
+ */
+#ifndef MC_OPS_H
+#define MC_OPS_H
+
+#include "graph/graph.h"
+
+#define MC_OP_MAX_IO 64 /* formal inputs/outputs that infer and forward see; Concat etc. beyond it are refused */
+
+/* Type inference. Unknown rank/dims are allowed on input (see mc_type); an infer function must not fail because something
+ * is unknown, it leaves the output unknown (rank -1) or the dim a fresh symbol (mc_infer_symbol). It fails with
+ * MCOMP_SHAPE / MCOMP_DTYPE / MCOMP_FORMAT for what cannot be right, naming the node. */
+typedef struct mc_infer {
+    const mc_node *node;
+    int32_t n_in, n_out;
+    const mc_type *in[MC_OP_MAX_IO];    /* NULL for omitted inputs */
+    const mc_tensor *cst[MC_OP_MAX_IO]; /* value of the input when it is known now (constant, or at run time), else NULL */
+    mc_type out[MC_OP_MAX_IO];          /* preset to unknown (dtype 0, rank -1) */
+    mc_graph *graph;                    /* for mc_infer_symbol; may be NULL when everything is known */
+} mc_infer;
+
+int64_t mc_infer_symbol(mc_infer *c); /* fresh unknown dim (negative number) */
+int32_t mc_infer_fail(const mc_infer *c, int32_t code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Output k = same type as input i. */
+int32_t mc_infer_same(mc_infer *c, int32_t k, int32_t i);
+/* numpy broadcast of inputs 0..n-1 into out[k] (dtype left alone). */
+int32_t mc_infer_broadcast(mc_infer *c, int32_t k, int32_t n);
+/* Small integer list behind input i: 1 = known (up to cap values written, *count set). */
+int mc_infer_ints(const mc_infer *c, int32_t i, int64_t *values, int32_t cap, int32_t *count);
+/* axis in [-rank, rank) -> [0, rank); MCOMP_FORMAT otherwise. */
+int32_t mc_infer_axis(const mc_infer *c, int64_t axis, int32_t rank, int32_t *out);
+
+/* Reference run. Output tensors are allocated with the inferred type, memory zeroed or not (do not rely on it). */
+typedef struct mc_op_run {
+    const mc_node *node;
+    int32_t n_in, n_out;
+    const mc_tensor *in[MC_OP_MAX_IO]; /* NULL for omitted inputs */
+    mc_tensor *out[MC_OP_MAX_IO];      /* NULL for outputs nobody wants */
+} mc_op_run;
+int32_t mc_op_fail(const mc_op_run *r, int32_t code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Traits (bits). */
+enum {
+    MC_OP_ELEMENTWISE = 1,  /* output element depends on the input elements at the same (broadcast) position only */
+    MC_OP_SHAPE_GLUE = 2,   /* shape arithmetic; folded when its inputs are known */
+    MC_OP_VIEW = 4,         /* output has the input's elements in the same order (Reshape, Squeeze, Identity ...) */
+    MC_OP_NONDETERMINISTIC = 8,
+    MC_OP_VALUE_SHAPED = 16, /* output shape depends on input values that are usually known only at run time */
+    MC_OP_CONTROL = 32,      /* has subgraphs; run by the executor, forward is NULL */
+    MC_OP_NO_FOLD = 64       /* never constant-folded (DequantizeLinear on weights, ConstantOfShape of big sizes ...) */
+};
+/* How the operator behaves when its tensors are quantized (quantizer, integer fusion). */
+enum {
+    MC_Q_NONE = 0,      /* stays float */
+    MC_Q_WEIGHTED = 1,  /* input 0 activation, input 1 weight (constant), input 2 bias: Conv, Gemm, MatMul, ConvTranspose */
+    MC_Q_PASS = 2,      /* moves elements only: runs on integers with the scale of its input (MaxPool, Reshape, Transpose...) */
+    MC_Q_SHARED = 3,    /* all data inputs and the output share one scale (Concat) */
+    MC_Q_ADD = 4,       /* Add: both inputs quantized, own scale each, output requantized */
+    MC_Q_POOL = 5,      /* averages: AveragePool, GlobalAveragePool, ReduceMean over space */
+    MC_Q_UNARY = 6      /* can be a 256-entry table: Sigmoid, Tanh, HardSwish, Gelu ... */
+};
+
+typedef struct mc_op_cost {
+    double macs;  /* multiply-accumulates of the matrix part */
+    double flops; /* everything else, per element operations */
+} mc_op_cost;
+
+/* Gradient slot: emits nodes into g that compute the gradients of the inputs; filled by the training rooms' issue. */
+typedef struct mc_op_grad mc_op_grad;
+
+typedef struct mc_op {
+    const char *name;   /* ONNX name */
+    const char *domain; /* "" or "mcomp" or "com.microsoft" */
+    int32_t version;    /* internal version: the opset whose form (inputs/attributes) the graph uses */
+    int32_t since;      /* lowest opset that has an operator of this internal form, for export */
+    int32_t min_in, max_in, min_out, max_out; /* max -1: variadic */
+    uint32_t traits;
+    int32_t quant; /* MC_Q_* */
+    int32_t (*infer)(mc_infer *c);
+    int32_t (*forward)(const mc_op_run *r); /* NULL: cannot be run by reference */
+    int32_t (*cost)(const mc_node *n, const mc_type *const *in, const mc_type *const *out, mc_op_cost *cost); /* NULL: 0 MACs,
+                                                                              one flop an output element */
+    int32_t (*gradient)(mc_op_grad *g); /* NULL: none yet */
+} mc_op;
+
+/* Looks an operator up; NULL if unknown. */
+const mc_op *mc_op_find(const char *domain, const char *name);
+/* All descriptors, in table order; returns how many. */
+int32_t mc_op_all(const mc_op *const **table);
+
+/* Infers the types of one node's outputs from its inputs' types (and constants) and writes them to the values, merging
+ * with what is already known (a contradiction is MCOMP_SHAPE/MCOMP_DTYPE). Subgraphs of If/Loop are inferred too. */
+int32_t mc_infer_node(mc_graph *g, mc_node *n);
+/* Whole graph, in order. Unknown operators leave unknown types. */
+int32_t mc_infer_graph(mc_graph *g);
+/* MACs and flops of one node with known types; zero where unknown. */
+int32_t mc_op_count(const mc_node *n, mc_op_cost *cost);
+/* Infers output types from concrete input tensors (all values known), then runs the reference; outputs are created.
+ * For constant folding, the interpreter and tests. out[k] NULL for omitted outputs. */
+int32_t mc_op_eval(const mc_node *n, int32_t n_in, const mc_tensor *const *in, mc_tensor **out);
+
+/* ---- shared pieces of the reference code (ops_util.c) ---- */
+/* Convolution / pooling geometry of one node on concrete shapes: NCHW spatial rank 1..3. */
+typedef struct mc_window {
+    int32_t spatial;          /* number of spatial axes */
+    int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad_begin[3], pad_end[3];
+    int64_t group;
+} mc_window;
+/* Reads kernel_shape (or weight dims), strides, dilations, pads, auto_pad, ceil_mode; checks that nothing is zero or negative.
+ * x: input dims N,C,spatial...; unknown dims allowed (out = -1 then). kernel: from the weight's dims or NULL. */
+int32_t mc_window_read(const mc_node *n, const mc_type *x, const int64_t *kernel, mc_window *w);
+
+#endif
