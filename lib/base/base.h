@@ -147,6 +147,7 @@ void mc_parallel_for(mc_pool *p, int64_t n, mc_task_fn fn, void *ctx);
 
 /* ---- CPU, dynamic loading, JSON -------------------------------------------------------------------------------- */
 
+#include "base/context.h"
 #include "base/cpu.h"
 
 typedef struct mc_dl mc_dl;

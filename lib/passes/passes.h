@@ -1,0 +1,55 @@
+/* passes/passes.h - graph to graph rewrites: one file and one row of passes.def a pass.
+ *
+ * Passes run in table order within a stage. A pass must leave a sorted, valid graph with inferred types (call
+ * mc_graph_remove_dead / mc_infer_node for what it made), keep node names alive as aliases (mc_node_inherit) and touch no
+ * value that is a graph output or observed (mcomp.Observe) except to keep it exactly as it was.
+ */
+#ifndef MC_PASSES_H
+#define MC_PASSES_H
+
+#include "ops/ops.h"
+
+enum {
+    MC_STAGE_LOAD = 1,  /* shape-independent, exact: identities, constant folding, constant If, BatchNormalization folding.
+                           Also what the quantizer runs before it works. */
+    MC_STAGE_SHAPE = 2, /* on concrete shapes: folding of shape arithmetic, no-op removal */
+    MC_STAGE_FUSE = 4,  /* on concrete shapes: ONNX patterns -> better ONNX operators (LayerNormalization, Gelu, Gather) */
+    MC_STAGE_LOWER = 8  /* on concrete shapes: into the mcomp domain (integer regions, Linear, Attention, channels-last) */
+};
+
+typedef struct mc_pass_options {
+    uint64_t fold_bytes;   /* constant folding creates no tensor larger than this; 0 = 64 MiB */
+    int32_t shape_only;    /* fold integer/bool tensors of at most 256 elements only (plan stage) */
+    int32_t isa;           /* tier the plan is for (layout and integer decisions may depend on it) */
+    int32_t reserved;
+} mc_pass_options;
+
+typedef struct mc_pass {
+    const char *name;
+    uint32_t stages;
+    int32_t (*run)(mc_graph *g, const mc_pass_options *o);
+} mc_pass;
+
+/* All passes of the stages, in table order. Types are inferred first. */
+int32_t mc_passes_run(mc_graph *g, uint32_t stages, const mc_pass_options *o);
+/* One by name (tests); MCOMP_ARGUMENT if unknown. */
+int32_t mc_pass_run_one(mc_graph *g, const char *name, const mc_pass_options *o);
+int32_t mc_pass_count(void);
+const mc_pass *mc_pass_at(int32_t i);
+
+/* ---- pieces that other rooms and passes use ---- */
+/* If with a constant condition: the branch is spliced into g in place of the node. */
+int32_t mc_pass_inline_if(mc_graph *g, mc_node *n, int32_t then_branch);
+/* Fixes graph input `name` to a constant (copied), folds, removes what is dead. */
+int32_t mc_pass_fix_input(mc_graph *g, const char *name, const mc_tensor *t, const mc_pass_options *o);
+/* Matching helpers. Producer of input i of n if it is the operator `op` (default domain), else NULL. */
+mc_node *mc_match_producer(const mc_node *n, int32_t i, const char *op);
+/* For commutative binary nodes: index (0/1) of the input that is a constant scalar, its value in *v; -1 if none. */
+int32_t mc_match_scalar_operand(const mc_node *n, double *v);
+/* Every value of `inner` nodes except `keep` is used only inside the set (safe to replace the whole pattern). */
+int mc_match_closed(mc_node *const *inner, int32_t n, const mc_value *keep);
+/* Builds node, infers its type, replaces `old` by its output 0 and inherits names; the old nodes die with remove_dead. */
+int32_t mc_rewrite(mc_graph *g, const char *domain, const char *op, const char *origin, const mc_node *replaced,
+                   int32_t n_in, mc_value *const *in, mc_value *old, mc_node **out);
+
+#endif

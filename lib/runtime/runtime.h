@@ -1,0 +1,33 @@
+/* runtime/runtime.h - sessions, plans, execution, backends; what rooms above need beyond the public header. */
+#ifndef MC_RUNTIME_H
+#define MC_RUNTIME_H
+
+#include <mcomp/session.h>
+
+#include "base/context.h"
+#include "graph/graph.h"
+
+/* Public handles. A mcomp_tensor is an mc_tensor. */
+struct mcomp_tensor {
+    mc_tensor t;
+};
+struct mcomp_graph {
+    mc_graph *g;
+    mcomp_context *ctx;
+    uint64_t file_bytes; /* model file and sidecar, 0 if built in memory */
+};
+
+/* Sees the tensor behind each `mcomp.Observe` node (one input, no outputs, integer attribute `slot`) during a run, in the
+ * caller's thread. A non-zero return ends the run with that status. */
+typedef struct mc_observer {
+    int32_t (*see)(void *payload, int64_t slot, const mc_tensor *t);
+    void *payload;
+} mc_observer;
+
+/* Session over an internal graph; the graph is cloned. observer may be NULL. */
+int32_t mc_session_open(mcomp_session **out, mcomp_context *ctx, const mc_graph *g, const mcomp_session_options *options,
+                        const mc_observer *observer);
+/* 1 if some usable kernel exists for the node (reference included). */
+int mc_runtime_supports(const mc_node *n);
+
+#endif
