@@ -118,6 +118,13 @@ struct mc_graph {
     mc_node *owner; /* the node whose attribute this subgraph is; NULL for the main graph */
 };
 
+/* The public handle (include/mcomp/graph.h). */
+struct mcomp_graph {
+    mc_graph *g;
+    mcomp_context *ctx;
+    uint64_t file_bytes; /* model file and sidecar, 0 if built in memory */
+};
+
 /* ---- life ---------------------------------------------------------------------------------------------------- */
 int32_t mc_graph_create(mc_graph **out, const char *name);
 void mc_graph_destroy(mc_graph *g);

@@ -7,16 +7,6 @@
 #include "base/context.h"
 #include "graph/graph.h"
 
-/* Public handles. A mcomp_tensor is an mc_tensor. */
-struct mcomp_tensor {
-    mc_tensor t;
-};
-struct mcomp_graph {
-    mc_graph *g;
-    mcomp_context *ctx;
-    uint64_t file_bytes; /* model file and sidecar, 0 if built in memory */
-};
-
 /* Sees the tensor behind each `mcomp.Observe` node (one input, no outputs, integer attribute `slot`) during a run, in the
  * caller's thread. A non-zero return ends the run with that status. */
 typedef struct mc_observer {

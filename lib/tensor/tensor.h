@@ -57,6 +57,11 @@ typedef struct mc_tensor {
     mc_buffer *buffer; /* NULL: view */
 } mc_tensor;
 
+/* The public handle is the same thing. */
+struct mcomp_tensor {
+    mc_tensor t;
+};
+
 /* New tensor with a zeroed buffer of its own. */
 int32_t mc_tensor_create(mc_tensor **out, int32_t dtype, const mc_shape *shape);
 /* Heap tensor over part of a buffer (takes a reference). Bounds are checked. */
