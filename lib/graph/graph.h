@@ -125,10 +125,14 @@ struct mcomp_graph {
     uint64_t file_bytes; /* model file and sidecar, 0 if built in memory */
 };
 
+/* Layer 3 registers how descriptors are found; until then nodes have none. */
+void mc_graph_set_op_lookup(const struct mc_op *(*find)(const char *domain, const char *op),
+                            int32_t (*version)(const struct mc_op *op));
+
 /* ---- life ---------------------------------------------------------------------------------------------------- */
 int32_t mc_graph_create(mc_graph **out, const char *name);
 void mc_graph_destroy(mc_graph *g);
-/* Deep copy of structure, shared weights. If map is not NULL it receives n_values pointers (old id -> new value). */
+/* Deep copy of structure, shared weights. Ids of values and nodes are kept, tombstones included. */
 int32_t mc_graph_clone(mc_graph **out, const mc_graph *g);
 
 /* ---- building ------------------------------------------------------------------------------------------------ */
@@ -159,8 +163,9 @@ int32_t mc_node_add_capture(mc_graph *g, mc_node *n, mc_value *outer, int32_t *i
 /* All uses of a become uses of b, the graph-output role too (b then keeps a's name if it has to stay visible: outputs
  * keep their names). */
 int32_t mc_graph_replace_uses(mc_graph *g, mc_value *a, mc_value *b);
-void mc_graph_remove_node(mc_graph *g, mc_node *n); /* its outputs must be unused; they die too */
-int32_t mc_graph_remove_dead(mc_graph *g, int64_t *removed); /* nodes and constants nothing depends on; then sorts */
+void mc_graph_remove_node(mc_graph *g, mc_node *n); /* unused outputs die too; used ones become producerless */
+/* Nodes and constants nothing depends on (nodes without outputs, such as mcomp.Observe, stay); then sorts. */
+int32_t mc_graph_remove_dead(mc_graph *g, int64_t *removed);
 int32_t mc_graph_sort(mc_graph *g); /* MCOMP_FORMAT naming a node on a cycle */
 int32_t mc_node_add_alias(mc_node *n, const char *name);
 /* n takes over name (as alias) and origin bookkeeping of a replaced node. */
