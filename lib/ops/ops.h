@@ -25,7 +25,23 @@ typedef struct mc_infer {
     const mc_tensor *cst[MC_OP_MAX_IO]; /* value of the input when it is known now (constant, or at run time), else NULL */
     mc_type out[MC_OP_MAX_IO];          /* preset to unknown (dtype 0, rank -1) */
     mc_graph *graph;                    /* for mc_infer_symbol; may be NULL when everything is known */
+    const struct mc_shape_data *data[MC_OP_MAX_IO]; /* NULL: nothing known */
+    struct mc_shape_data *out_data[MC_OP_MAX_IO];   /* NULL: not wanted */
 } mc_infer;
+
+/* Shape data: small integer tensors (at most MC_SHAPE_DATA elements) that stand for dims are followed through Shape, Gather,
+ * Slice, Concat, Squeeze, Unsqueeze, Cast, Reshape, Add, Sub, Mul, Div ... even where they are symbolic, so that
+ * Reshape(x, Concat(Shape(x)[0], -1, 12)) keeps symbols. mc_infer.data[i] is what is known of input i, out_data[k] what the
+ * function can say of output k (preset to unknown). An element is a number or a symbol (see mc_dim_is_symbol). */
+#define MC_SHAPE_DATA 16
+#define MC_DATA_UNKNOWN INT64_MIN
+#define MC_DATA_SYMBOL(dim) (INT64_MIN + 1 - (dim)) /* dim < 0 as in mc_type */
+typedef struct mc_shape_data {
+    int32_t n; /* -1: nothing known; otherwise the number of elements */
+    int64_t v[MC_SHAPE_DATA];
+} mc_shape_data;
+static inline int mc_data_is_symbol(int64_t v) { return v > INT64_MIN && v < INT64_MIN + ((int64_t)1 << 40); }
+static inline int64_t mc_data_dim(int64_t v) { return INT64_MIN + 1 - v; } /* symbol -> negative dim of mc_type */
 
 int64_t mc_infer_symbol(mc_infer *c); /* fresh unknown dim (negative number) */
 int32_t mc_infer_fail(const mc_infer *c, int32_t code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -91,6 +107,8 @@ typedef struct mc_op {
     int32_t (*gradient)(mc_op_grad *g); /* NULL: none yet */
 } mc_op;
 
+/* Tells graph/ how to find descriptors. Idempotent, thread-safe; every creator of graphs calls it (mc_op_find does too). */
+void mc_ops_register(void);
 /* Looks an operator up; NULL if unknown. */
 const mc_op *mc_op_find(const char *domain, const char *name);
 /* All descriptors, in table order; returns how many. */

@@ -3,7 +3,7 @@
 #define MC_RUNTIME_REGISTRY_H
 
 #include "runtime/runtime.h"
-#include <mcomp/backend.h>
+#include "backends/cpu/entry.h"
 
 typedef struct mc_backend {
     char name[32];
@@ -32,10 +32,5 @@ typedef struct mc_store mc_store;
 mc_store *mc_store_create(void);
 void mc_store_destroy(mc_store *s);
 uint64_t mc_store_bytes(const mc_store *s);
-
-/* The built-in backend (backends/cpu). */
-const mcomp_backend_api *mc_cpu_backend_entry(const mcomp_host_api *host);
-/* Row epilogue of the built-in backend, offered to plugins. */
-void mc_cpu_epilogue_f32(const mcomp_epilogue_f32 *e, float *y, int64_t ld_y, int64_t m, int64_t n);
 
 #endif
