@@ -177,8 +177,8 @@ void MC_K(norm)(const mc_norm_f32 *s)
 MC_INLINE mc_v reduce_step(const int code, mc_v acc, mc_v x)
 {
     switch (code) {
-    case MC_REDUCE_MAX: return v_sel(v_nan(x), x, v_max(acc, x)); /* a NaN stays */
-    case MC_REDUCE_MIN: return v_sel(v_nan(x), x, v_min(acc, x));
+    case MC_REDUCE_MAX: return v_sel(v_nan(x), x, v_max(x, acc)); /* a NaN stays */
+    case MC_REDUCE_MIN: return v_sel(v_nan(x), x, v_min(x, acc));
     case MC_REDUCE_SQUARES: return v_add(acc, v_mul(x, x));
     default: return v_add(acc, x);
     }
