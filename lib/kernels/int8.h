@@ -1,5 +1,7 @@
 /* kernels/int8.h - integer kernels.
  *
+ * Every kernel gives the same bits on every tier: float steps are those of kernels/math_f32.h.
+ *
  * GEMM. acc[m][n] = sum_k a[m][k] * w[k][n], a unsigned bytes, w signed bytes, sums exact in 32 bits (they wrap). Weights are
  * packed once by the tier that will read them (mc_kernels_for(tier)->int8.qgemm_pack); a packed block belongs to its tier.
  * Signed activations are stored as unsigned ones shifted by 128 (byte ^ 0x80), with a zero point shifted likewise, so that
@@ -34,6 +36,53 @@ typedef struct mc_qgemm_tile {
     int64_t ld_acc;       /* multiple of MC_QGEMM_LANES, at least cols padded */
 } mc_qgemm_tile;
 
+/* Quantization parameters in the domain of unsigned bytes: real = scale * ((byte ^ flip) - zp). Signed bytes have flip 0x80
+ * and their zero point plus 128. */
+typedef struct mc_qparam {
+    float scale;
+    int32_t zp;
+    uint32_t flip; /* 0 or 0x80 */
+} mc_qparam;
+
+/* Where results go: floats, or bytes by mc_requant with inv = 1 / scale. */
+typedef struct mc_qout {
+    void *y;
+    int64_t ld;        /* elements from row to row */
+    int32_t quantized; /* 0: float */
+    int32_t zp;
+    uint32_t flip;
+    float inv;
+} mc_qout;
+
+enum { MC_QRESIDUAL_NONE, MC_QRESIDUAL_F32, MC_QRESIDUAL_BYTES };
+
+/* Epilogue of a tile, docs/fused_ops.md steps 2 to 7 and 9: m rows, n columns; the pointers of columns and of the residual
+ * start at the tile's first column (and row). LayerNormalization is a kernel of its own (f32.norm). */
+typedef struct mc_qepilogue {
+    const int32_t *acc;
+    int64_t ld_acc, m, n;
+    const float *w_scale;   /* [n] */
+    const float *row_scale; /* [m]; NULL: x_scale for every row */
+    float x_scale;
+    int32_t act, post_act; /* MCOMP_ACT_* */
+    float lo, hi;          /* for CLIP, of both */
+    int32_t residual;      /* MC_QRESIDUAL_* */
+    const float *bias;     /* [n] or NULL */
+    const void *r;
+    int64_t ld_r;
+    mc_qparam r_param;
+    mc_qout out;
+} mc_qepilogue;
+
+/* y = act(a_scale * (a - a_zp) + b_scale * (b - b_zp)). */
+typedef struct mc_qadd {
+    const uint8_t *a, *b;
+    mc_qparam a_param, b_param;
+    int32_t relu;
+    int64_t n;
+    mc_qout out;
+} mc_qadd;
+
 typedef struct mc_kernels_int8 {
     /* w: [n][segments * seg_len]. Bytes of the packed block (depends on the weights where a tier stores corrections). */
     uint64_t (*qgemm_packed_bytes)(const mc_qgemm_shape *s, const int8_t *w);
@@ -44,6 +93,19 @@ typedef struct mc_kernels_int8 {
     /* Makes that copy, once for all columns of a tile. Does nothing where qgemm_loaded_bytes is 0. */
     void (*qgemm_load)(const mc_qgemm_tile *t);
     void (*qgemm)(const mc_qgemm_tile *t);
+    void (*epilogue)(const mc_qepilogue *e);
+    /* y = (saturate(rne(x / scale) + zp)) ^ flip, NaN to zp. */
+    void (*quantize)(const float *x, int64_t n, const mc_qparam *p, uint8_t *y);
+    /* Mode token: each of m rows by its own mc_token_scale; bytes with zp 128 and flip 0. scale: [m]. */
+    void (*quantize_rows)(const float *x, int64_t ld_x, int64_t m, int64_t k, uint8_t *y, int64_t ld_y, float *scale);
+    /* y = requantized x (n values; out->ld is not used). */
+    void (*requantize)(const float *x, int64_t n, const mc_qout *out);
+    void (*dequantize)(const uint8_t *x, int64_t n, const mc_qparam *p, float *y);
+    /* Lowers *min and raises *max; NaN is passed over. */
+    void (*minmax)(const float *x, int64_t n, float *min, float *max);
+    /* y = x ^ flip. */
+    void (*flip)(const uint8_t *x, int64_t n, uint32_t flip, uint8_t *y);
+    void (*add)(const mc_qadd *a);
 } mc_kernels_int8;
 
 #endif
