@@ -11,6 +11,7 @@
 #include "base/cpu.h"
 #include "kernels/f32.h"
 #include "kernels/int8.h"
+#include "kernels/math_f32.h"
 
 typedef struct mc_kernels {
     mc_kernels_f32 f32;

@@ -135,5 +135,7 @@ typedef struct mc_window {
 /* Reads kernel_shape (or weight dims), strides, dilations, pads, auto_pad, ceil_mode; checks that nothing is zero or negative.
  * x: input dims N,C,spatial...; unknown dims allowed (out = -1 then). kernel: from the weight's dims or NULL. */
 int32_t mc_window_read(const mc_node *n, const mc_type *x, const int64_t *kernel, mc_window *w);
+/* Activation of a fused operator: attribute `attr` ("act" or "post_act") of n -> MCOMP_ACT_*, NONE when absent; -1 unknown name. */
+int32_t mc_act_read(const mc_node *n, const char *attr);
 
 #endif
