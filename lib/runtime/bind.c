@@ -91,7 +91,7 @@ done:
 
 static int32_t infer_node(const mc_node *n, mc_bound *b, bind_work *w)
 {
-    int32_t st = MCOMP_OK, unknown = 0;
+    int32_t st = MCOMP_OK;
     mc_infer *c = &w->infer;
     memset(c, 0, sizeof *c);
     c->node = n;
@@ -100,7 +100,6 @@ static int32_t infer_node(const mc_node *n, mc_bound *b, bind_work *w)
     for (int32_t i = 0; i < n->n_in; i++) {
         const mc_bound *v = n->in[i] ? &b[n->in[i]->id] : NULL;
         if (!v) continue;
-        if (!mc_type_known(&v->type)) unknown = 1;
         c->in[i] = &v->type;
         c->cst[i] = v->known;
         data_of(v->known, &w->in_data[i]);
@@ -111,8 +110,7 @@ static int32_t infer_node(const mc_node *n, mc_bound *b, bind_work *w)
         w->out_data[k].n = -1;
         c->out_data[k] = &w->out_data[k];
     }
-    if (unknown) return MCOMP_OK;
-    MC_TRY(n->desc->infer(c));
+    MC_TRY(n->desc->infer(c)); /* no graph to make symbols in: what is not known comes back as some negative dim */
     for (int32_t k = 0; k < n->n_out; k++) {
         mc_tensor *t = NULL;
         if (!n->out[k]) continue;
@@ -184,6 +182,17 @@ static void bind_leaves(mc_bound *b, const mc_graph *g, const mc_type *inputs, c
     for (int64_t i = 0; inputs && i < g->n_inputs; i++) b[g->inputs[i]->id].type = inputs[i];
 }
 
+static int32_t check_arity(const mc_node *n)
+{
+    const mc_op *d = n->desc;
+    int bad = n->n_in < d->min_in || (d->max_in >= 0 && n->n_in > d->max_in) || n->n_out < d->min_out || (d->max_out >= 0 && n->n_out > d->max_out);
+    for (int32_t i = 0; i < d->min_in && !bad; i++) bad = !n->in[i];
+    if (bad) return mc_fail(MCOMP_FORMAT, n->name, "operator %s with %d inputs and %d outputs", n->op, n->n_in, n->n_out);
+    if (n->n_in > MC_OP_MAX_IO || n->n_out > MC_OP_MAX_IO)
+        return mc_fail(MCOMP_UNSUPPORTED, n->name, "%s with %d inputs and %d outputs; %d are possible", n->op, n->n_in, n->n_out, MC_OP_MAX_IO);
+    return MCOMP_OK;
+}
+
 static int32_t bind_graph(mc_bound **out, const mc_graph *g, const mc_type *inputs, const mc_node *owner, const mc_bound *outer,
                           bind_work *w)
 {
@@ -195,8 +204,7 @@ static int32_t bind_graph(mc_bound **out, const mc_graph *g, const mc_type *inpu
     for (int64_t i = 0; i < g->n_order; i++) {
         const mc_node *n = g->order[i];
         if (!n->desc) MC_FAIL(MCOMP_UNSUPPORTED, n->name, "operator %s has no kernel", n->op);
-        if (n->n_in > MC_OP_MAX_IO || n->n_out > MC_OP_MAX_IO)
-            MC_FAIL(MCOMP_UNSUPPORTED, n->name, "%s with %d inputs and %d outputs; %d are possible", n->op, n->n_in, n->n_out, MC_OP_MAX_IO);
+        MC_TRY(check_arity(n));
         if (mc_node_is(n, "If")) {
             MC_TRY(infer_if(n, b, w));
             continue;
