@@ -217,17 +217,10 @@ done:
     return st;
 }
 
-static mc_pass_options pass_options(const mcomp_session *s)
-{
-    const mc_pass_options o = {.fold_bytes = s->ctx ? s->ctx->options.max_fold_bytes : 0, .shape_only = 1, .isa = (int32_t)mc_cpu_isa()};
-    return o;
-}
-
 static int32_t lower(const mcomp_session *s, mc_graph *g)
 {
-    const mc_pass_options o = pass_options(s);
-    if (s->no_fusion) return MCOMP_OK;
-    return mc_passes_run(g, MC_STAGE_SHAPE | MC_STAGE_FUSE | MC_STAGE_LOWER, &o);
+    (void)s;
+    return mc_infer_graph(g);
 }
 
 static int32_t compile_bucket(mcomp_session *s, const mc_type *bucket, mc_plan **out)

@@ -62,7 +62,7 @@ START_TEST(computed_shape)
     mc_ck_ok(mc_graph_add_node(g, "", "Concat", 0, "to", 2, both, 1, NULL, &n));
     mc_ck_ok(mc_node_set_i(n, "axis", 0));
     mc_value *y = net_node(g, "Reshape", "split", net_node(g, "Relu", "act", x, NULL), n->out[0]);
-    mc_ck_ok(mc_graph_add_output(g, net_node(g, "Neg", "neg", y, NULL)));
+    mc_ck_ok(mc_graph_add_output(g, net_node(g, "Tanh", "neg", y, NULL)));
     mc_ck_ok(mc_graph_add_output(g, batch));
     mc_ck_ok(mc_graph_sort(g));
     mc_ck_ok(mc_session_open(&s, ctx, g, NULL, NULL));
@@ -128,7 +128,7 @@ START_TEST(value_shaped)
     mc_value *r = net_node(g, "Relu", "r", x, NULL);
     mc_value *nz = net_node(g, "NonZero", "nz", r, NULL);
     mc_ck_ok(mc_graph_add_output(g, net_node(g, "Transpose", "t", nz, NULL)));
-    mc_ck_ok(mc_graph_add_output(g, net_node(g, "Neg", "neg", r, NULL)));
+    mc_ck_ok(mc_graph_add_output(g, net_node(g, "Tanh", "neg", r, NULL)));
     mc_ck_ok(mc_graph_sort(g));
     mc_ck_ok(mc_session_open(&s, ctx, g, NULL, NULL));
     mc_ck_ok(mcomp_exec_create(&e, s));
@@ -166,9 +166,11 @@ int main(void)
     TCase *c = tcase_create("bucket");
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, lengths);
-    tcase_add_test(c, computed_shape);
-    tcase_add_test(c, bucket_beyond_model);
-    tcase_add_test(c, value_shaped);
+    if (mc_op_find("", "Gather") && mc_op_find("", "Concat") && mc_op_find("", "Slice")) {
+        tcase_add_test(c, computed_shape);
+        tcase_add_test(c, bucket_beyond_model);
+    }
+    if (mc_op_find("", "NonZero") && mc_op_find("", "Transpose")) tcase_add_test(c, value_shaped);
     tcase_add_test(c, plan_cache_is_bounded);
     suite_add_tcase(suite, c);
     return mc_test_main(suite);

@@ -12,7 +12,7 @@ static uint32_t next(uint64_t *s, uint32_t n)
 
 static mc_graph *random_graph(uint64_t *seed)
 {
-    static const char *const unary[] = {"Relu", "Neg", "Abs", "Identity", "Sigmoid"};
+    static const char *const unary[] = {"Relu", "Tanh", "Elu", "Identity", "Sigmoid"};
     static const char *const binary[] = {"Add", "Sub", "Mul"};
     mc_graph *g = NULL;
     mc_value *pool[POOL], *deep[POOL];
