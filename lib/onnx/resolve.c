@@ -11,7 +11,7 @@ int32_t mc_onnx_resolve(const mc_onnx_scope *s, const char *name, mc_value **out
     MC_TRY(mc_onnx_resolve(s->outer, name, &outer));
     if (!outer) return MCOMP_OK;
     MC_TRY(mc_node_add_capture(s->outer->g, s->owner, outer, &index));
-    MC_TRY(mc_graph_add_value(s->g, name, &outer->type, &v));
+    MC_TRY(mc_graph_add_value(s->g, name, NULL, &v));
     v->capture = index;
     *out = v;
 done:
