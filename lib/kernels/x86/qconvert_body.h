@@ -3,7 +3,7 @@
  * Quantization divides by the scale, and a vector division costs as much as a dozen multiplies. Only the rounded integer
  * matters, so x * (1 / scale) decides wherever it is not near a half: for |t| <= 255 both t = x / scale and t' = x * (1 / scale),
  * each rounded twice at most, lie within 2^-14 of the exact quotient, so their rounded values can differ only if t' is within
- * 2^-13 of a half. Then (and for NaN, and if 1 / scale overflows) the vector is divided.
+ * 2^-12 of a half. Then (and for NaN, and if 1 / scale overflows) the vector is divided.
  */
 #include "kernels/rows.h"
 #include "kernels/x86/vec_bytes.h"
