@@ -38,11 +38,11 @@ typedef struct mc_qgemm_tile {
 
 /* Quantization parameters in the domain of unsigned bytes: real = scale * ((byte ^ flip) - zp). Signed bytes have flip 0x80
  * and their zero point plus 128. */
-typedef struct mc_qparam {
+typedef struct mc_qmap {
     float scale;
     int32_t zp;
     uint32_t flip; /* 0 or 0x80 */
-} mc_qparam;
+} mc_qmap;
 
 /* Where results go: floats, or bytes by mc_requant with inv = 1 / scale. */
 typedef struct mc_qout {
@@ -70,14 +70,14 @@ typedef struct mc_qepilogue {
     const float *bias;     /* [n] or NULL */
     const void *r;
     int64_t ld_r;
-    mc_qparam r_param;
+    mc_qmap r_param;
     mc_qout out;
 } mc_qepilogue;
 
 /* y = act(a_scale * (a - a_zp) + b_scale * (b - b_zp)). */
 typedef struct mc_qadd {
     const uint8_t *a, *b;
-    mc_qparam a_param, b_param;
+    mc_qmap a_param, b_param;
     int32_t relu;
     int64_t n;
     mc_qout out;
@@ -95,12 +95,12 @@ typedef struct mc_kernels_int8 {
     void (*qgemm)(const mc_qgemm_tile *t);
     void (*epilogue)(const mc_qepilogue *e);
     /* y = (saturate(rne(x / scale) + zp)) ^ flip, NaN to zp. */
-    void (*quantize)(const float *x, int64_t n, const mc_qparam *p, uint8_t *y);
+    void (*quantize)(const float *x, int64_t n, const mc_qmap *p, uint8_t *y);
     /* Mode token: each of m rows by its own mc_token_scale; bytes with zp 128 and flip 0. scale: [m]. */
     void (*quantize_rows)(const float *x, int64_t ld_x, int64_t m, int64_t k, uint8_t *y, int64_t ld_y, float *scale);
     /* y = requantized x (n values; out->ld is not used). */
     void (*requantize)(const float *x, int64_t n, const mc_qout *out);
-    void (*dequantize)(const uint8_t *x, int64_t n, const mc_qparam *p, float *y);
+    void (*dequantize)(const uint8_t *x, int64_t n, const mc_qmap *p, float *y);
     /* Lowers *min and raises *max; NaN is passed over. */
     void (*minmax)(const float *x, int64_t n, float *min, float *max);
     /* y = x ^ flip. */

@@ -13,7 +13,7 @@ enum { STATIC, TOKEN, TENSOR };
 typedef struct linear {
     int32_t mode, copy;  /* copy: rows are copied (signed bytes, or K no multiple of 4) or quantized into scratch */
     int64_t k, n;
-    mc_qparam x_param;
+    mc_qmap x_param;
     mc_q_matrix w;
     mc_q_finish finish;
     int32_t init[]; /* [n padded], modes static and token */
@@ -26,7 +26,7 @@ static int mode_of(const mc_node *n)
 }
 
 /* 1 if the node is one that this file runs. */
-static int read_node(const mc_node *n, int64_t *k, int64_t *cols, mc_qparam *x_param, mc_q_finish *finish)
+static int read_node(const mc_node *n, int64_t *k, int64_t *cols, mc_qmap *x_param, mc_q_finish *finish)
 {
     const mc_type *x = mc_cpu_in_type(n, 0);
     const mc_tensor *w = n->n_in > 2 && n->in[1] ? mc_value_const(n->in[1]) : NULL;
@@ -35,17 +35,17 @@ static int read_node(const mc_node *n, int64_t *k, int64_t *cols, mc_qparam *x_p
     *k = w->shape.dim[trans];
     *cols = w->shape.dim[!trans];
     if (*k < 1 || *k > MC_Q_MAX_K || *cols < 1) return 0;
-    *x_param = (mc_qparam){1.0f, 128, 0};
+    *x_param = (mc_qmap){1.0f, 128, 0};
     if (mode != STATIC && x->dtype != MCOMP_F32) return 0;
     if (mode == STATIC && x->dtype != MCOMP_F32 && !mc_q_is_byte(x)) return 0;
-    if (mode == STATIC && !mc_q_param(n, "x", x->dtype == MCOMP_F32 ? 0 : x->dtype, x_param)) return 0;
+    if (mode == STATIC && !mc_q_map(n, "x", x->dtype == MCOMP_F32 ? 0 : x->dtype, x_param)) return 0;
     return mc_q_finish_read(n, 2, 1, *cols, finish);
 }
 
 static int32_t claim(const mc_node *n, mcomp_claim *out)
 {
     int64_t k, cols;
-    mc_qparam p;
+    mc_qmap p;
     mc_q_finish f;
     if (!read_node(n, &k, &cols, &p, &f)) return 0;
     const double y = mc_q_guess(mc_cpu_out_type(n, 0)), x = y / (double)cols * (double)k;
@@ -58,7 +58,7 @@ static int32_t prepare(mc_cpu_step *s)
 {
     int32_t st = MCOMP_OK;
     int64_t k = 0, cols = 0;
-    mc_qparam p;
+    mc_qmap p;
     mc_q_finish f;
     if (!read_node(s->node, &k, &cols, &p, &f)) return mc_fail(MCOMP_UNSUPPORTED, s->node->name, "QLinear of an unknown form");
     linear *l = mc_calloc(1, sizeof *l + (size_t)mc_q_padded(cols) * sizeof *l->init);
@@ -89,7 +89,7 @@ typedef struct job {
     const uint8_t *x, *r;
     uint8_t *y;
     int64_t m, tile, col_tasks, cols; /* rows, rows a task, column tasks a row tile, columns a task */
-    mc_qparam x_param;
+    mc_qmap x_param;
     const int32_t *init;
 } job;
 
@@ -117,7 +117,7 @@ static void copy_rows(const job *j, int64_t row, int64_t m, uint8_t *rows, int64
         k->quantize_rows((const float *)(const void *)j->x + row * l->k, l->k, m, l->k, rows, ld, scale);
         return;
     }
-    const mc_qparam p = {j->x_param.scale, j->x_param.zp, 0};
+    const mc_qmap p = {j->x_param.scale, j->x_param.zp, 0};
     for (int64_t i = 0; i < m; i++) {
         if (dtype == MCOMP_F32) k->quantize((const float *)(const void *)j->x + (row + i) * l->k, l->k, &p, rows + i * ld);
         else k->flip(j->x + (row + i) * l->k, l->k, j->x_param.flip, rows + i * ld);
@@ -177,7 +177,7 @@ static void tensor_param(job *j)
         min = e.found[2 * i] < min ? e.found[2 * i] : min;
         max = e.found[2 * i + 1] > max ? e.found[2 * i + 1] : max;
     }
-    j->x_param = (mc_qparam){.flip = 0};
+    j->x_param = (mc_qmap){.flip = 0};
     j->x_param.scale = mc_tensor_scale(min, max, &j->x_param.zp);
     mc_q_init(&j->l->w, j->x_param.zp, init);
     j->init = init;

@@ -93,7 +93,7 @@ void mc_q_init(const mc_q_matrix *w, int32_t zp, int32_t *init)
 
 int mc_q_is_byte(const mc_type *t) { return t && (t->dtype == MCOMP_U8 || t->dtype == MCOMP_I8); }
 
-int mc_q_param(const mc_node *n, const char *prefix, int32_t dtype, mc_qparam *p)
+int mc_q_map(const mc_node *n, const char *prefix, int32_t dtype, mc_qmap *p)
 {
     char scale[32], zp[32], type[32];
     snprintf(scale, sizeof scale, "%s_scale", prefix);
@@ -136,11 +136,11 @@ int mc_q_finish_read(const mc_node *n, int32_t first, int32_t gammas, int64_t ou
         if (!row_constant(n, first + 3, outputs, &f->gamma) || !row_constant(n, first + 4, outputs, &f->beta)) return 0;
     }
     if (r && r->dtype == MCOMP_F32) f->residual = MC_QRESIDUAL_F32;
-    else if (r && mc_q_is_byte(r) && mc_q_param(n, "r", r->dtype, &f->r_param)) f->residual = MC_QRESIDUAL_BYTES;
+    else if (r && mc_q_is_byte(r) && mc_q_map(n, "r", r->dtype, &f->r_param)) f->residual = MC_QRESIDUAL_BYTES;
     else if (r) return 0;
     if (mc_node_attr(n, "y_scale")) {
-        mc_qparam p;
-        if (!mc_q_is_byte(y) || !mc_q_param(n, "y", y->dtype, &p)) return 0;
+        mc_qmap p;
+        if (!mc_q_is_byte(y) || !mc_q_map(n, "y", y->dtype, &p)) return 0;
         f->out = (mc_qout){.quantized = 1, .zp = p.zp, .flip = p.flip, .inv = 1.0f / p.scale};
     } else if (y->dtype != MCOMP_F32) {
         return 0;

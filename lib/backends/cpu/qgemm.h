@@ -34,14 +34,14 @@ static inline int64_t mc_q_padded(int64_t n) { return (n + MC_QGEMM_LANES - 1) /
 void mc_q_init(const mc_q_matrix *w, int32_t zp, int32_t *init);
 
 /* x_scale, x_zp, x_dtype (prefix "x") and so on; dtype MCOMP_U8 or MCOMP_I8, 0: from the attribute. 0 = not usable. */
-int mc_q_param(const mc_node *n, const char *prefix, int32_t dtype, mc_qparam *p);
+int mc_q_map(const mc_node *n, const char *prefix, int32_t dtype, mc_qmap *p);
 
 /* What follows the sums; constants of the node. */
 typedef struct mc_q_finish {
     const float *w_scale, *bias, *gamma, *beta; /* [n] of all groups; NULL: none */
     int32_t act, post_act, layernorm, residual; /* residual: MC_QRESIDUAL_* */
     float lo, hi, eps;
-    mc_qparam r_param;
+    mc_qmap r_param;
     mc_qout out; /* y and ld are of the run */
 } mc_q_finish;
 

@@ -1,7 +1,7 @@
 /* Floats to bytes and back, portable. */
 #include "kernels/rows.h"
 
-void mc_k_int8_quantize_ref(const float *x, int64_t n, const mc_qparam *p, uint8_t *y)
+void mc_k_int8_quantize_ref(const float *x, int64_t n, const mc_qmap *p, uint8_t *y)
 {
     for (int64_t i = 0; i < n; i++) y[i] = (uint8_t)((uint32_t)mc_quant_round(x[i] / p->scale, p->zp, 0, 255) ^ p->flip);
 }
@@ -9,13 +9,13 @@ void mc_k_int8_quantize_ref(const float *x, int64_t n, const mc_qparam *p, uint8
 void mc_k_int8_quantize_rows_ref(const float *x, int64_t ld_x, int64_t m, int64_t k, uint8_t *y, int64_t ld_y, float *scale)
 {
     for (int64_t i = 0; i < m; i++) {
-        const mc_qparam p = {mc_token_scale(x + i * ld_x, k), 128, 0};
+        const mc_qmap p = {mc_token_scale(x + i * ld_x, k), 128, 0};
         mc_k_int8_quantize_ref(x + i * ld_x, k, &p, y + i * ld_y);
         scale[i] = p.scale;
     }
 }
 
-void mc_k_int8_dequantize_ref(const uint8_t *x, int64_t n, const mc_qparam *p, float *y)
+void mc_k_int8_dequantize_ref(const uint8_t *x, int64_t n, const mc_qmap *p, float *y)
 {
     for (int64_t i = 0; i < n; i++) y[i] = (float)((int32_t)(x[i] ^ p->flip) - p->zp) * p->scale;
 }

@@ -8,7 +8,7 @@ static void put(const mc_qout *o, int64_t row, int64_t j, float v)
     else ((float *)o->y)[at] = v;
 }
 
-static float real_of(const mc_qparam *p, uint8_t byte) { return (float)((int32_t)(byte ^ p->flip) - p->zp) * p->scale; }
+static float real_of(const mc_qmap *p, uint8_t byte) { return (float)((int32_t)(byte ^ p->flip) - p->zp) * p->scale; }
 
 void mc_k_int8_epilogue_ref(const mc_qepilogue *e)
 {

@@ -16,7 +16,7 @@ typedef struct quant {
     __m128i flip;
 } quant;
 
-MC_INLINE quant quant_of(const mc_qparam *p)
+MC_INLINE quant quant_of(const mc_qmap *p)
 {
     const float inv = 1.0f / p->scale;
     const int exact_only = !(inv <= 3.0e38f && inv >= -3.0e38f);
@@ -36,7 +36,7 @@ MC_INLINE __m128i quantized(const quant *q, mc_v x)
     return _mm_xor_si128(bytes_of_vi(vi_add(vi_round(t), q->zp)), q->flip);
 }
 
-void NAME(quantize)(const float *x, int64_t n, const mc_qparam *p, uint8_t *y)
+void NAME(quantize)(const float *x, int64_t n, const mc_qmap *p, uint8_t *y)
 {
     const quant q = quant_of(p);
     for (int64_t i = 0; i < n; i += 16) bytes_store(y + i, n - i, quantized(&q, v_load_n(x + i, n - i)));
@@ -59,14 +59,14 @@ static float token_scale(const float *x, int64_t n)
 void NAME(quantize_rows)(const float *x, int64_t ld_x, int64_t m, int64_t k, uint8_t *y, int64_t ld_y, float *scale)
 {
     for (int64_t r = 0; r < m; r++, x += ld_x, y += ld_y) {
-        const mc_qparam p = {token_scale(x, k), 128, 0};
+        const mc_qmap p = {token_scale(x, k), 128, 0};
         const quant q = quant_of(&p);
         for (int64_t i = 0; i < k; i += 16) bytes_store(y + i, k - i, quantized(&q, v_load_n(x + i, k - i)));
         scale[r] = p.scale;
     }
 }
 
-void NAME(dequantize)(const uint8_t *x, int64_t n, const mc_qparam *p, float *y)
+void NAME(dequantize)(const uint8_t *x, int64_t n, const mc_qmap *p, float *y)
 {
     const __m128i flip = _mm_set1_epi8((char)p->flip);
     const mc_vi zp = vi_set1(p->zp);

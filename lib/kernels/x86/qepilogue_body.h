@@ -34,7 +34,7 @@ typedef struct real {
     __m128i flip;
 } real;
 
-MC_INLINE real real_of(const mc_qparam *p) { return (real){v_set1(p->scale), vi_set1(p->zp), _mm_set1_epi8((char)p->flip)}; }
+MC_INLINE real real_of(const mc_qmap *p) { return (real){v_set1(p->scale), vi_set1(p->zp), _mm_set1_epi8((char)p->flip)}; }
 MC_INLINE mc_v real_value(const real *r, __m128i bytes)
 {
     return v_mul(v_of_int(vi_sub(vi_of_bytes(_mm_xor_si128(bytes, r->flip)), r->zp)), r->scale);

@@ -47,7 +47,7 @@ START_TEST(quantize_any_scale)
     for (int64_t n = 1; n <= 257; n++) {
         guard x = guard_alloc((size_t)n * 4, 4), a = guard_alloc((size_t)n, 1), b = guard_alloc((size_t)n, 1);
         fill(x.data, n, n % 2 ? 4.0f : 300.0f, &seed);
-        const mc_qparam p = {scales[n % 10], (int32_t)(test_u32(&seed) % 256), n % 3 ? 0 : 0x80};
+        const mc_qmap p = {scales[n % 10], (int32_t)(test_u32(&seed) % 256), n % 3 ? 0 : 0x80};
         tier(MC_ISA_REF)->quantize(x.data, n, &p, a.data);
         EACH_TIER(isa)
         {
@@ -69,7 +69,7 @@ START_TEST(quantize_near_halves)
     uint8_t *a = mc_malloc(N), *b = mc_malloc(N);
     uint64_t seed = 5;
     for (int round = 0; round < 200; round++) {
-        const mc_qparam p = {ldexpf(1.0f + (float)(test_u32(&seed) >> 9) * 0x1p-23f, (int)(test_u32(&seed) % 40) - 20), 128, 0};
+        const mc_qmap p = {ldexpf(1.0f + (float)(test_u32(&seed) >> 9) * 0x1p-23f, (int)(test_u32(&seed) % 40) - 20), 128, 0};
         for (int i = 0; i < 512; i++) {
             float v = ((float)(i - 256) + 0.5f) * p.scale;
             for (int u = 0; u < 3; u++) v = nextafterf(v, -INFINITY);
@@ -98,7 +98,7 @@ START_TEST(rows_and_reverse)
         fill(x.data, m * ld - 5, 3.0f, &seed);
         if (k % 7 == 0) memset(x.data, 0, (size_t)k * 4);
         if (k % 5) canonical(x.data, 1);
-        const mc_qparam p = {0.037f, (int32_t)(test_u32(&seed) % 256), k % 2 ? 0x80 : 0};
+        const mc_qmap p = {0.037f, (int32_t)(test_u32(&seed) % 256), k % 2 ? 0x80 : 0};
         tier(MC_ISA_REF)->quantize_rows(x.data, ld, m, k, a.data, ld, sa.data);
         tier(MC_ISA_REF)->dequantize(a.data, k, &p, f.data);
         EACH_TIER(isa)
