@@ -23,6 +23,7 @@ typedef struct mcomp_dataset_options { /* the strings are copied */
     double scale, shift;     /* IDX images: (x - shift) / scale; scale 0 = 1 */
     int64_t skip, limit;     /* limit 0: all */
     int64_t every;           /* keep each every-th sample; 0 = 1 */
+    const char *optional;    /* "name,...": inputs that the data may lack; they are zeros then (free axes 1). NULL: none */
 } mcomp_dataset_options;
 MCOMP_API int32_t mcomp_dataset_options_init(mcomp_dataset_options *o, uint32_t size);
 

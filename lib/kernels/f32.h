@@ -1,11 +1,109 @@
-/* kernels/f32.h - float kernels. */
+/* kernels/f32.h - float kernels.
+ *
+ * Work on whole arrays; callers cut into tiles. The value of one element does not depend on how callers cut the work. Row
+ * kernels may run in place. Activation codes (MCOMP_ACT_*) and the epilogue are those of backend.h. Everything but the matrix
+ * products gives the same bits in every tier (math_f32.h).
+ */
 #ifndef MC_KERNELS_F32_H
 #define MC_KERNELS_F32_H
 
+#include <mcomp/backend.h>
 #include <stdint.h>
 
+/* ---- matrix product ------------------------------------------------------------------------------------------- */
+
+/* C[m][n] (+)= sum over taps t and kk of A_t[i][kk] * B[t*k + kk][j].
+ *
+ * A_t[i][kk] = a[tap[t] + i*a_row + kk*a_col] (tap NULL: one tap at 0); one of a_row, a_col is 1. Convolutions use one tap a
+ * row of the kernel. B comes in panels of MC_GEMM_PANEL columns: B[r][16*p + c] = b[p*b_panel + r*b_row + c]. Packed
+ * panels (pack) have b_row = 16 and b_panel = 16 * rows; plain row-major B has b_row = ld and b_panel = 16. Only the
+ * columns below n are read. Sums run over r in order, fused multiply-add, in blocks that depend on k and taps only. */
+#define MC_GEMM_PANEL 16
+typedef struct mc_gemm_f32 {
+    const float *a;
+    const int64_t *tap;
+    int64_t taps, a_row, a_col;
+    const float *b;
+    int64_t b_row, b_panel;
+    float *c;
+    int64_t ldc, m, n, k;
+    int32_t accumulate, reserved; /* accumulate 1: adds to C */
+} mc_gemm_f32;
+
+/* Attention block: MC_ATTENTION_LANES queries side by side; s[t][lane] are the scaled scores of keys t. Adds
+ * mask[t*mask_t + lane*mask_q] (NULL: none; lanes beyond `lanes` read none), updates the running maximum and sum of each
+ * lane, replaces s by exp(s - maximum) and gives in `rescale` the factor for what was accumulated before this block.
+ * Start with maximum -INFINITY and sum 0. */
+#define MC_ATTENTION_LANES 32
+typedef struct mc_attention_f32 {
+    float *s;
+    int64_t t;
+    const float *mask;
+    int64_t mask_t, mask_q, lanes;
+    float *maximum, *sum, *rescale; /* [32] each */
+} mc_attention_f32;
+
+/* ---- elementwise ------------------------------------------------------------------------------------------------ */
+
+/* Codes of `unary`: MCOMP_ACT_* (CLIP to [p, q]) and these. */
+enum {
+    MC_UNARY_HARDSIGMOID = 16, /* max(0, min(1, p*x + q)) */
+    MC_UNARY_LEAKY_RELU,       /* x < 0 ? p*x : x */
+    MC_UNARY_ELU,              /* x < 0 ? p*(exp(x) - 1) : x */
+    MC_UNARY_AFFINE,           /* x*p + q */
+    MC_UNARY_ERF,
+    MC_UNARY_EXP,
+    MC_UNARY_LOG,
+    MC_UNARY_SQRT,
+    MC_UNARY_RSQRT,            /* 1 / sqrt(x) */
+    MC_UNARY_NEG,
+    MC_UNARY_ABS,
+    MC_UNARY_RECIPROCAL,
+    MC_UNARY_SQUARE,
+    MC_UNARY_FLOOR,
+    MC_UNARY_CEIL,
+    MC_UNARY_ROUND             /* to nearest, ties to even */
+};
+enum { MC_BINARY_ADD, MC_BINARY_SUB, MC_BINARY_MUL, MC_BINARY_DIV, MC_BINARY_MIN, MC_BINARY_MAX };
+enum { MC_REDUCE_SUM, MC_REDUCE_MAX, MC_REDUCE_MIN, MC_REDUCE_SQUARES };
+
+/* Softmax of rows: y = exp(scale*x - max) / sum, or with log: scale*x - max - log(sum). */
+typedef struct mc_softmax_f32 {
+    const float *x;
+    float *y;
+    int64_t ld_x, ld_y, rows, n;
+    float scale;
+    int32_t log;
+} mc_softmax_f32;
+
+/* LayerNormalization (rms 0) or RMSNormalization of rows; gamma, beta may be NULL. */
+typedef struct mc_norm_f32 {
+    const float *x, *gamma, *beta;
+    float *y;
+    int64_t ld_x, ld_y, rows, n;
+    float eps;
+    int32_t rms;
+} mc_norm_f32;
+
 typedef struct mc_kernels_f32 {
-    void *reserved;
+    void (*gemm)(const mc_gemm_f32 *g);
+    /* B [k][n] with strides (row, col), one of them 1, into panels [ceil(n/16)][k][16], zero-padded, times scale. */
+    void (*pack)(const float *b, int64_t row, int64_t col, int64_t k, int64_t n, float scale, float *out);
+    void (*attention)(const mc_attention_f32 *a);
+    void (*epilogue)(const mcomp_epilogue_f32 *e, float *y, int64_t ld_y, int64_t m, int64_t n);
+    void (*unary)(int32_t code, const float *x, float *y, int64_t n, float p, float q);
+    /* Operand steps are 1, or 0 for one value that meets all. */
+    void (*binary)(int32_t code, const float *a, int64_t a_step, const float *b, int64_t b_step, float *y, int64_t n);
+    void (*softmax)(const mc_softmax_f32 *s);
+    void (*norm)(const mc_norm_f32 *s);
+    /* One row to one number, sums in 16 lanes; start of MAX and MIN is the first element. n >= 1. */
+    float (*reduce)(int32_t code, const float *x, int64_t n);
+    /* y[j] = reduction over rows of x[row*ld + j], in order. rows >= 1. */
+    void (*reduce_rows)(int32_t code, const float *x, int64_t ld, int64_t rows, float *y, int64_t n);
+    /* y[c] = sum over taps of x_t[c] * w[t*n + c] + bias[c] (bias NULL: 0), taps in order. */
+    void (*depthwise)(const float *const *x, const float *w, const float *bias, int64_t taps, float *y, int64_t n);
+    /* out[c][r] = in[r][c] for 4-byte elements. */
+    void (*transpose)(const float *in, int64_t ld_in, float *out, int64_t ld_out, int64_t rows, int64_t cols);
 } mc_kernels_f32;
 
 #endif

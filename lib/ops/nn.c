@@ -1,6 +1,8 @@
 /* Checks and conversions shared by the neural-network operators. */
 #include "ops/nn.h"
 
+#include <math.h>
+
 mc_type mc_type_channels_first(const mc_type *t)
 {
     mc_type r = *t;
@@ -10,27 +12,102 @@ mc_type mc_type_channels_first(const mc_type *t)
     return r;
 }
 
-int32_t mc_nn_need_float(const mc_infer *c, int32_t i)
+int32_t mc_nn_need_float(const mc_infer *c, int32_t i) { return mc_infer_check(c, i, MC_CLASS_FLOAT); }
+
+int32_t mc_nn_need_dtype(const mc_infer *c, int32_t i, int32_t dtype)
 {
-    if (i >= c->n_in || !c->in[i]) return mc_infer_fail(c, MCOMP_FORMAT, "input %d is missing", i);
-    const int32_t d = c->in[i]->dtype;
-    if (d == MCOMP_UNDEFINED || mc_dtype_is_float(d)) return MCOMP_OK;
-    return mc_infer_fail(c, MCOMP_DTYPE, "input %d is %s; a float type is needed", i, mc_dtype_name(d));
+    if (!mc_has(c, i) || c->in[i]->dtype == MCOMP_UNDEFINED || c->in[i]->dtype == dtype) return MCOMP_OK;
+    return mc_infer_fail(c, MCOMP_DTYPE, "input %d is %s, not %s", i, mc_dtype_name(c->in[i]->dtype), mc_dtype_name(dtype));
+}
+
+int32_t mc_nn_need_byte(const mc_infer *c, int32_t i)
+{
+    if (!mc_has(c, i) || c->in[i]->dtype == MCOMP_UNDEFINED || c->in[i]->dtype == MCOMP_U8 || c->in[i]->dtype == MCOMP_I8)
+        return MCOMP_OK;
+    return mc_infer_fail(c, MCOMP_DTYPE, "input %d is %s, not uint8 or int8", i, mc_dtype_name(c->in[i]->dtype));
 }
 
 int32_t mc_nn_need_rank(const mc_infer *c, int32_t i, int32_t rank)
 {
-    if (i >= c->n_in || !c->in[i] || c->in[i]->rank < 0 || c->in[i]->rank == rank) return MCOMP_OK;
+    if (!mc_has(c, i) || c->in[i]->rank < 0 || c->in[i]->rank == rank) return MCOMP_OK;
     return mc_infer_fail(c, MCOMP_SHAPE, "input %d has rank %d, not %d", i, c->in[i]->rank, rank);
 }
 
 int32_t mc_nn_need_dim(const mc_infer *c, int32_t i, int32_t d, int64_t want, const char *what)
 {
-    if (i >= c->n_in || !c->in[i] || c->in[i]->rank < 0) return MCOMP_OK;
-    if (d >= c->in[i]->rank) return mc_infer_fail(c, MCOMP_SHAPE, "input %d has rank %d, axis %d (%s) is missing", i, c->in[i]->rank, d, what);
+    if (!mc_has(c, i) || c->in[i]->rank < 0) return MCOMP_OK;
+    if (d < 0 || d >= c->in[i]->rank) return mc_infer_fail(c, MCOMP_SHAPE, "input %d has rank %d: no axis %d (%s)", i, c->in[i]->rank, d, what);
     const int64_t got = c->in[i]->dim[d];
     if (got < 0 || want < 0 || got == want) return MCOMP_OK;
     return mc_infer_fail(c, MCOMP_SHAPE, "axis %d of input %d is %lld, not %lld (%s)", d, i, (long long)got, (long long)want, what);
+}
+
+int32_t mc_nn_need_vector(const mc_infer *c, int32_t i, int64_t want, const char *what)
+{
+    const int32_t st = mc_nn_need_rank(c, i, 1);
+    return st != MCOMP_OK ? st : mc_nn_need_dim(c, i, 0, want, what);
+}
+
+int32_t mc_nn_flag(const mc_infer *c, const char *name, int32_t otherwise, int32_t *out)
+{
+    const int64_t v = mc_attr_i(c->node, name, otherwise);
+    if (v != 0 && v != 1) return mc_infer_fail(c, MCOMP_FORMAT, "%s is %lld; it must be 0 or 1", name, (long long)v);
+    *out = (int32_t)v;
+    return MCOMP_OK;
+}
+
+int32_t mc_nn_need_positive(const mc_infer *c, int32_t i, const char *what)
+{
+    const mc_tensor *t = mc_cst(c, i);
+    const int64_t n = t ? mc_tensor_elements(t) : 0;
+    for (int64_t k = 0; k < n; k++) {
+        const double v = mc_nn_at(t, k);
+        if (!(v > 0.0) || isinf(v))
+            return mc_infer_fail(c, MCOMP_RANGE, "%s [%lld] is %g; it must be positive and finite", what, (long long)k, v);
+    }
+    return MCOMP_OK;
+}
+
+int32_t mc_nn_broadcast_dim(mc_infer *c, int64_t a, int64_t b, int64_t *out)
+{
+    if (a == 1 || (a == b && a != MC_DIM_ANONYMOUS)) *out = b;
+    else if (b == 1) *out = a;
+    else if (a >= 0 && b >= 0) return mc_infer_fail(c, MCOMP_SHAPE, "sizes %lld and %lld do not broadcast", (long long)a, (long long)b);
+    else *out = a >= 0 ? a : b >= 0 ? b : mc_infer_symbol(c);
+    return MCOMP_OK;
+}
+
+int32_t mc_nn_recheck(const mc_op_run *r, int32_t (*infer)(mc_infer *), int values)
+{
+    int32_t st = MCOMP_OK;
+    struct {
+        mc_infer c;
+        mc_type types[MC_OP_MAX_IO];
+    } *w = mc_calloc(1, sizeof *w);
+    if (!w) return MCOMP_NO_MEMORY;
+    w->c.node = r->node;
+    w->c.n_in = r->n_in;
+    w->c.n_out = r->n_out;
+    for (int32_t i = 0; i < r->n_in; i++) {
+        if (!r->in[i]) continue;
+        w->types[i] = mc_type_of(r->in[i]);
+        w->c.in[i] = &w->types[i];
+        w->c.cst[i] = values ? r->in[i] : NULL;
+    }
+    for (int32_t k = 0; k < r->n_out; k++) w->c.out[k].rank = -1;
+    MC_TRY(infer(&w->c));
+    for (int32_t k = 0; k < r->n_out; k++) {
+        const mc_type *t = &w->c.out[k];
+        if (!r->out[k] && k < r->node->desc->min_out)
+            MC_FAIL(MCOMP_FORMAT, r->node->name, "%s: output %d must not be omitted", r->node->op, k);
+        if (!r->out[k]) continue;
+        int same = t->rank == r->out[k]->shape.rank && t->dtype == r->out[k]->dtype;
+        for (int32_t d = 0; same && d < t->rank; d++) same = t->dim[d] == r->out[k]->shape.dim[d];
+        if (!same) MC_FAIL(MCOMP_SHAPE, r->node->name, "%s: output %d has another type than its inputs give", r->node->op, k);
+    }
+done:
+    mc_free(w);
+    return st;
 }
 
 int64_t mc_nn_extent(const mc_shape *s, int32_t from, int32_t to)
@@ -47,27 +124,28 @@ double mc_nn_extent_f(const mc_type *t, int32_t from, int32_t to)
     return n;
 }
 
+double mc_nn_dot(const mc_tensor *a, int64_t ia, int64_t sa, const mc_tensor *b, int64_t ib, int64_t sb, int64_t n)
+{
+    double sum = 0.0;
+    if (a->dtype == MCOMP_F32 && b->dtype == MCOMP_F32) {
+        const float *x = (const float *)a->data + ia, *y = (const float *)b->data + ib;
+        for (int64_t k = 0; k < n; k++) sum += (double)x[k * sa] * (double)y[k * sb];
+    } else {
+        for (int64_t k = 0; k < n; k++) sum += mc_nn_at(a, ia + k * sa) * mc_nn_at(b, ib + k * sb);
+    }
+    return sum;
+}
+
 double *mc_nn_load(const mc_tensor *t)
 {
     const int64_t n = mc_tensor_elements(t);
     double *v = mc_calloc((size_t)n + 1, sizeof *v);
-    if (!v) return NULL;
-    if (t->dtype == MCOMP_F32) {
-        const float *x = t->data;
-        for (int64_t i = 0; i < n; i++) v[i] = (double)x[i];
-    } else {
-        for (int64_t i = 0; i < n; i++) v[i] = mc_tensor_get_f64(t, i);
-    }
+    for (int64_t i = 0; v && i < n; i++) v[i] = mc_nn_at(t, i);
     return v;
 }
 
 void mc_nn_store(mc_tensor *t, const double *v)
 {
     const int64_t n = mc_tensor_elements(t);
-    if (t->dtype == MCOMP_F32) {
-        float *y = t->data;
-        for (int64_t i = 0; i < n; i++) y[i] = (float)v[i];
-    } else {
-        for (int64_t i = 0; i < n; i++) mc_tensor_set_f64(t, i, v[i]);
-    }
+    for (int64_t i = 0; i < n; i++) mc_nn_put(t, i, v[i]);
 }

@@ -124,6 +124,8 @@ int32_t mc_op_count(const mc_node *n, mc_op_cost *cost);
 /* Infers output types from concrete input tensors (all values known), then runs the reference; outputs are created.
  * For constant folding, the interpreter and tests. out[k] NULL for omitted outputs. */
 int32_t mc_op_eval(const mc_node *n, int32_t n_in, const mc_tensor *const *in, mc_tensor **out);
+/* The same with a limit on the bytes of each output (MCOMP_LIMIT before anything is allocated); mc_op_eval's is 16 GiB. */
+int32_t mc_op_eval_limit(const mc_node *n, int32_t n_in, const mc_tensor *const *in, uint64_t max_bytes, mc_tensor **out);
 
 /* ---- shared pieces of the reference code (ops_util.c) ---- */
 /* Convolution / pooling geometry of one node on concrete shapes: NCHW spatial rank 1..3. */

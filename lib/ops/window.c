@@ -120,3 +120,70 @@ int64_t mc_window_out_dim(mc_infer *c, const mc_window *w, int32_t i, int64_t in
     if (in_dim < 0 && w->kernel[i] > 0 && w->stride[i] == 1 && w->pad_begin[i] + w->pad_end[i] == e - 1) return in_dim;
     return mc_infer_symbol(c);
 }
+
+mc_window mc_window_3d(const mc_window *w)
+{
+    mc_window r = *w;
+    const int32_t shift = 3 - w->spatial;
+    r.spatial = 3;
+    for (int32_t i = 0; i < 3; i++) {
+        const int32_t k = i - shift;
+        r.in[i] = k < 0 ? 1 : w->in[k];
+        r.out[i] = k < 0 ? 1 : w->out[k];
+        r.kernel[i] = k < 0 ? 1 : w->kernel[k];
+        r.stride[i] = k < 0 ? 1 : w->stride[k];
+        r.dilation[i] = k < 0 ? 1 : w->dilation[k];
+        r.pad_begin[i] = k < 0 ? 0 : w->pad_begin[k];
+        r.pad_end[i] = k < 0 ? 0 : w->pad_end[k];
+    }
+    return r;
+}
+
+/* First k >= 0 with at + k * d >= limit. */
+static int64_t first_at(int64_t at, int64_t d, int64_t limit) { return at >= limit ? 0 : (limit - at + d - 1) / d; }
+
+mc_taps mc_window_taps(const mc_window *w3, const int64_t o[3])
+{
+    mc_taps t;
+    for (int32_t i = 0; i < 3; i++) {
+        t.at[i] = o[i] * w3->stride[i] - w3->pad_begin[i];
+        t.lo[i] = first_at(t.at[i], w3->dilation[i], 0);
+        t.hi[i] = first_at(t.at[i], w3->dilation[i], w3->in[i]);
+        if (t.hi[i] > w3->kernel[i]) t.hi[i] = w3->kernel[i];
+        if (t.lo[i] > t.hi[i]) t.lo[i] = t.hi[i];
+    }
+    return t;
+}
+
+int64_t mc_taps_count(const mc_taps *t) { return (t->hi[0] - t->lo[0]) * (t->hi[1] - t->lo[1]) * (t->hi[2] - t->lo[2]); }
+
+int32_t mc_conv_infer(mc_infer *c, const mc_type *x, const mc_type *w, mc_window *win)
+{
+    int32_t st = MCOMP_OK;
+    mc_type *y = &c->out[0];
+    memset(win, 0, sizeof *win);
+    if (x->rank >= 0 && w->rank >= 0 && x->rank != w->rank)
+        MC_FAIL(MCOMP_SHAPE, c->node->name, "%s: weight of rank %d for an input of rank %d", c->node->op, w->rank, x->rank);
+    if (x->rank < 0 || w->rank < 0) goto done;
+    MC_TRY(mc_window_read(c->node, x, &w->dim[2], win));
+    const int64_t channels = x->dim[1], per_group = w->dim[1], m = w->dim[0], g = win->group;
+    if (m >= 0 && (m == 0 || m % g != 0))
+        MC_FAIL(MCOMP_SHAPE, c->node->name, "%s: %lld output channels in %lld groups", c->node->op, (long long)m, (long long)g);
+    if (channels >= 0 && (channels == 0 || channels % g != 0))
+        MC_FAIL(MCOMP_SHAPE, c->node->name, "%s: %lld input channels in %lld groups", c->node->op, (long long)channels, (long long)g);
+    if (channels >= 0 && per_group >= 0 && channels / g != per_group)
+        MC_FAIL(MCOMP_SHAPE, c->node->name, "%s: the weight has %lld channels a group; the input has %lld / %lld", c->node->op,
+                (long long)per_group, (long long)channels, (long long)g);
+    y->rank = x->rank;
+    y->dim[0] = x->dim[0];
+    y->dim[1] = m;
+    for (int32_t i = 0; i < win->spatial; i++) y->dim[2 + i] = mc_window_out_dim(c, win, i, x->dim[2 + i]);
+done:
+    return st;
+}
+
+double mc_conv_macs(const mc_type *y, const mc_type *w)
+{
+    if (y->rank < 0 || w->rank < 0) return 0.0;
+    return mc_nn_extent_f(y, 0, y->rank) * mc_nn_extent_f(w, 1, w->rank);
+}

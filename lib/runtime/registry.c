@@ -170,6 +170,7 @@ static void registry_destroy(void *p)
     for (int64_t i = 0; i < r->n; i++)
         if (r->list[i].instance) r->list[i].api->destroy(r->list[i].instance);
     mc_free(r->list);
+    pthread_mutex_destroy(&r->lock);
     mc_free(r);
 }
 
@@ -178,6 +179,7 @@ static int32_t registry_create(mc_registry **out, mcomp_context *ctx)
     int32_t st = MCOMP_OK;
     mc_registry *r = mc_calloc(1, sizeof *r);
     if (!r) return MCOMP_NO_MEMORY;
+    pthread_mutex_init(&r->lock, NULL);
     MC_TRY(mc_grow(&r->list, &r->cap, 1, sizeof *r->list));
     r->n = 1;
     memset(&r->list[0], 0, sizeof r->list[0]);
@@ -222,8 +224,14 @@ int32_t mcomp_backend_load(mcomp_context *ctx, const char *path)
     MC_CHECK_ARG(1, ctx, "ctx", "is NULL");
     MC_CHECK_ARG(2, path, "path", "is NULL");
     int32_t st = mc_registry_get(ctx, &r);
-    if (st == MCOMP_OK) st = mc_registry_load(r, path, &b);
-    if (st == MCOMP_OK && !b->usable) st = mc_fail(MCOMP_NO_BACKEND, path, "%s", b->why);
+    if (st != MCOMP_OK) return st;
+    pthread_mutex_lock(&r->lock);
+    st = mc_registry_load(r, path, &b);
+    if (st == MCOMP_OK && !b->usable) {
+        mc_error_clear();
+        st = mc_fail(MCOMP_NO_BACKEND, path, "%s", b->why);
+    }
+    pthread_mutex_unlock(&r->lock);
     return st;
 }
 
@@ -234,7 +242,10 @@ int32_t mcomp_backend_count(mcomp_context *ctx, int32_t *count)
     MC_CHECK_ARG(1, ctx, "ctx", "is NULL");
     MC_CHECK_ARG(2, count, "count", "is NULL");
     const int32_t st = mc_registry_get(ctx, &r);
-    if (st == MCOMP_OK) *count = (int32_t)r->n;
+    if (st != MCOMP_OK) return st;
+    pthread_mutex_lock(&r->lock);
+    *count = (int32_t)r->n;
+    pthread_mutex_unlock(&r->lock);
     return st;
 }
 
@@ -244,14 +255,19 @@ int32_t mcomp_backend_info_get(mcomp_context *ctx, int32_t index, mcomp_backend_
     MC_API_ENTER();
     MC_CHECK_ARG(1, ctx, "ctx", "is NULL");
     MC_CHECK_ARG(3, out && out->size >= sizeof *out, "out", "is NULL or its size is not set");
-    const int32_t st = mc_registry_get(ctx, &r);
+    int32_t st = mc_registry_get(ctx, &r);
     if (st != MCOMP_OK) return st;
-    MC_CHECK_ARG(2, index >= 0 && index < r->n, "index", "is out of range");
-    const mc_backend *b = &r->list[index];
-    out->usable = b->usable;
-    copy_text(out->name, sizeof out->name, b->name);
-    copy_text(out->version, sizeof out->version, b->version);
-    copy_text(out->path, sizeof out->path, b->path);
-    copy_text(out->why, sizeof out->why, b->why);
-    return MCOMP_OK;
+    pthread_mutex_lock(&r->lock);
+    if (index >= 0 && index < r->n) {
+        const mc_backend *b = &r->list[index];
+        out->usable = b->usable;
+        copy_text(out->name, sizeof out->name, b->name);
+        copy_text(out->version, sizeof out->version, b->version);
+        copy_text(out->path, sizeof out->path, b->path);
+        copy_text(out->why, sizeof out->why, b->why);
+    } else {
+        st = mc_fail_argument(2, "index", "is out of range");
+    }
+    pthread_mutex_unlock(&r->lock);
+    return st;
 }

@@ -2,6 +2,8 @@
 #ifndef MC_RUNTIME_REGISTRY_H
 #define MC_RUNTIME_REGISTRY_H
 
+#include <pthread.h>
+
 #include "runtime/runtime.h"
 #include "backends/cpu/entry.h"
 
@@ -18,6 +20,7 @@ typedef struct mc_backend {
 typedef struct mc_registry {
     mc_backend *list;
     int64_t n, cap;
+    pthread_mutex_t lock; /* the list, and every claim, compile and program_destroy: a backend sees one thread at a time */
 } mc_registry;
 
 /* The context's backends, searched on first use. Built-in "cpu" comes first. */

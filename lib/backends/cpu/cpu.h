@@ -51,7 +51,9 @@ static inline void *mc_cpu_worker_scratch(const mcomp_run_args *a, int32_t worke
 {
     return (uint8_t *)a->worker_scratch + (uint64_t)worker * a->worker_scratch_stride;
 }
-/* Type of input / output i in claim and prepare (plan dims: known, or symbols < 0 that may be anything up to the bucket). */
+/* Type of input / output i in claim and prepare. The dims are always known there: the largest of the plan's shape bucket. Any
+ * dim that was symbolic may be smaller in a run (never larger), so run() takes every dim from the buffers; prepare only sizes
+ * scratch by these. Broadcast patterns, ranks, dtypes and constants do not change between runs of a plan. */
 static inline const mc_type *mc_cpu_in_type(const mc_node *n, int32_t i) { return i < n->n_in && n->in[i] ? &n->in[i]->type : NULL; }
 static inline const mc_type *mc_cpu_out_type(const mc_node *n, int32_t i) { return i < n->n_out && n->out[i] ? &n->out[i]->type : NULL; }
 /* "name:tier" into claim->kernel. */

@@ -8,6 +8,8 @@ static int32_t claim(const mc_node *n, mcomp_claim *out)
     if (n->n_in > MC_OP_MAX_IO || n->n_out > MC_OP_MAX_IO) return 0;
     (void)mc_op_count(n, &cost);
     out->cost_us = 1000.0 + (cost.macs + cost.flops) * 1e-3;
+    /* references of elementwise operators read an element of input 0 before they write the same element of the output */
+    if ((n->desc->traits & MC_OP_ELEMENTWISE) && n->n_in <= 2) out->inplace_input = 1;
     mc_cpu_claim_name(out, "ref", n->op);
     return 1;
 }

@@ -1,0 +1,124 @@
+/* Normalizations with one scale and shift a channel of X [N,C,...]:
+ *   BatchNormalization (inference): y = (x - mean[c]) / sqrt(var[c] + eps) * scale[c] + bias[c]
+ *   InstanceNormalization: mean and variance of each (n, c) plane; GroupNormalization (21): of each (n, group).
+ * Moments in double. */
+#include "ops/nn.h"
+
+#include <math.h>
+
+/* Channels of the input; 1-D inputs count as one channel for BatchNormalization. */
+static int64_t channels_of(const mc_type *x) { return x->rank > 1 ? x->dim[1] : x->rank == 1 ? 1 : -1; }
+
+static int32_t infer_batch(mc_infer *c)
+{
+    int32_t st = MCOMP_OK;
+    MC_TRY(mc_nn_need_float(c, 0));
+    MC_TRY(mc_infer_same(c, 0, 0));
+    if (mc_attr_i(c->node, "training_mode", 0) != 0 || c->n_out > 1)
+        return mc_infer_fail(c, MCOMP_UNSUPPORTED, "training mode is not supported; export the model for inference");
+    if (c->in[0]->rank == 0) return mc_infer_fail(c, MCOMP_SHAPE, "the input is a scalar");
+    for (int32_t i = 1; i < 5; i++) {
+        MC_TRY(mc_nn_need_float(c, i));
+        MC_TRY(mc_nn_need_vector(c, i, channels_of(c->in[0]), "channels"));
+    }
+done:
+    return st;
+}
+
+static int32_t infer_instance(mc_infer *c)
+{
+    int32_t st = MCOMP_OK;
+    MC_TRY(mc_nn_need_float(c, 0));
+    MC_TRY(mc_infer_same(c, 0, 0));
+    if (c->in[0]->rank >= 0 && c->in[0]->rank < 3) return mc_infer_fail(c, MCOMP_SHAPE, "the input has rank %d, not 3 or more", c->in[0]->rank);
+    for (int32_t i = 1; i < 3; i++) {
+        MC_TRY(mc_nn_need_float(c, i));
+        MC_TRY(mc_nn_need_vector(c, i, channels_of(c->in[0]), "channels"));
+    }
+done:
+    return st;
+}
+
+static int32_t infer_group(mc_infer *c)
+{
+    int32_t st = MCOMP_OK;
+    const int64_t groups = mc_attr_i(c->node, "num_groups", 0);
+    MC_TRY(mc_nn_need_float(c, 0));
+    MC_TRY(mc_infer_same(c, 0, 0));
+    if (groups < 1) return mc_infer_fail(c, MCOMP_FORMAT, "num_groups is %lld", (long long)groups);
+    if (c->in[0]->rank >= 0 && c->in[0]->rank < 2) return mc_infer_fail(c, MCOMP_SHAPE, "the input has rank %d, not 2 or more", c->in[0]->rank);
+    const int64_t channels = channels_of(c->in[0]);
+    if (channels >= 0 && channels % groups != 0)
+        return mc_infer_fail(c, MCOMP_SHAPE, "%lld channels in %lld groups", (long long)channels, (long long)groups);
+    for (int32_t i = 1; i < 3; i++) {
+        MC_TRY(mc_nn_need_float(c, i));
+        MC_TRY(mc_nn_need_vector(c, i, channels, "channels"));
+    }
+done:
+    return st;
+}
+
+static int32_t forward_batch(const mc_op_run *r)
+{
+    const int32_t st = mc_nn_recheck(r, infer_batch, 0);
+    if (st != MCOMP_OK) return st;
+    const mc_tensor *x = r->in[0];
+    const int64_t n = x->shape.dim[0], ch = x->shape.rank > 1 ? x->shape.dim[1] : 1;
+    const int64_t plane = x->shape.rank > 2 ? mc_nn_extent(&x->shape, 2, x->shape.rank) : 1;
+    const double eps = (double)mc_attr_f(r->node, "epsilon", 1e-5f);
+    for (int64_t p = 0; p < n * ch; p++) {
+        const int64_t c = p % ch;
+        const double inv = 1.0 / sqrt(mc_nn_at(r->in[4], c) + eps), mean = mc_nn_at(r->in[3], c);
+        const double scale = mc_nn_at(r->in[1], c) * inv, bias = mc_nn_at(r->in[2], c);
+        for (int64_t i = p * plane; i < (p + 1) * plane; i++) mc_nn_put(r->out[0], i, (mc_nn_at(x, i) - mean) * scale + bias);
+    }
+    return MCOMP_OK;
+}
+
+/* Blocks of `block` elements share their moments; plane: elements of one channel. */
+static void normalise(const mc_op_run *r, int64_t blocks, int64_t block, int64_t channels, int64_t plane)
+{
+    const mc_tensor *x = r->in[0];
+    const double eps = (double)mc_attr_f(r->node, "epsilon", 1e-5f);
+    for (int64_t b = 0; b < blocks; b++) {
+        double sum = 0.0, square = 0.0;
+        for (int64_t i = b * block; i < (b + 1) * block; i++) sum += mc_nn_at(x, i);
+        const double mean = sum / (double)block;
+        for (int64_t i = b * block; i < (b + 1) * block; i++) square += (mc_nn_at(x, i) - mean) * (mc_nn_at(x, i) - mean);
+        const double inv = 1.0 / sqrt(square / (double)block + eps);
+        for (int64_t i = b * block; i < (b + 1) * block; i++) {
+            const int64_t c = i / plane % channels;
+            mc_nn_put(r->out[0], i, (mc_nn_at(x, i) - mean) * inv * mc_nn_at(r->in[1], c) + mc_nn_at(r->in[2], c));
+        }
+    }
+}
+
+static int32_t run_blocks(const mc_op_run *r, int64_t groups)
+{
+    const mc_shape *s = &r->in[0]->shape;
+    const int64_t plane = mc_nn_extent(s, 2, s->rank), ch = s->dim[1];
+    if (mc_tensor_elements(r->in[0]) > 0) normalise(r, s->dim[0] * groups, ch / groups * plane, ch, plane);
+    return MCOMP_OK;
+}
+
+static int32_t forward_instance(const mc_op_run *r)
+{
+    const int32_t st = mc_nn_recheck(r, infer_instance, 0);
+    return st != MCOMP_OK ? st : run_blocks(r, r->in[0]->shape.dim[1]);
+}
+
+static int32_t forward_group(const mc_op_run *r)
+{
+    const int32_t st = mc_nn_recheck(r, infer_group, 0);
+    return st != MCOMP_OK ? st : run_blocks(r, mc_attr_i(r->node, "num_groups", 1));
+}
+
+const mc_op mc_op_BatchNormalization = {.name = "BatchNormalization", .domain = "", .version = 15, .since = 9, .min_in = 5,
+                                        .max_in = 5, .min_out = 1, .max_out = 3, .quant = MC_Q_NONE, .infer = infer_batch,
+                                        .forward = forward_batch};
+const mc_op mc_op_InstanceNormalization = {.name = "InstanceNormalization", .domain = "", .version = 22, .since = 6, .min_in = 3,
+                                           .max_in = 3, .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer_instance,
+                                           .forward = forward_instance};
+const mc_op mc_op_GroupNormalization = {.name = "GroupNormalization", .domain = "", .version = 21, .since = 21, .min_in = 3,
+                                        .max_in = 3, .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer_group,
+                                        .forward = forward_group};

@@ -1,0 +1,59 @@
+/* Softmax and LogSoftmax (the form of opset 13): over one axis, e^(x - max) / sum, or x - max - log(sum). In double. */
+#include "ops/nn.h"
+
+#include <math.h>
+
+static int32_t infer(mc_infer *c)
+{
+    int32_t st = MCOMP_OK, axis;
+    MC_TRY(mc_nn_need_float(c, 0));
+    MC_TRY(mc_infer_same(c, 0, 0));
+    if (c->in[0]->rank == 0) return mc_infer_fail(c, MCOMP_SHAPE, "the input is a scalar");
+    if (c->in[0]->rank > 0) MC_TRY(mc_infer_axis(c, mc_attr_i(c->node, "axis", -1), c->in[0]->rank, &axis));
+done:
+    return st;
+}
+
+static void row(const mc_tensor *x, mc_tensor *y, int64_t at, int64_t n, int64_t step, int logarithm)
+{
+    double max = -INFINITY, sum = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        const double v = mc_nn_at(x, at + i * step);
+        if (v > max || isnan(v)) max = v;
+    }
+    for (int64_t i = 0; i < n; i++) sum += exp(mc_nn_at(x, at + i * step) - max);
+    const double log_sum = log(sum);
+    for (int64_t i = 0; i < n; i++) {
+        const double d = mc_nn_at(x, at + i * step) - max;
+        mc_nn_put(y, at + i * step, logarithm ? d - log_sum : exp(d) / sum);
+    }
+}
+
+static int32_t run(const mc_op_run *r, int logarithm)
+{
+    const int32_t st = mc_nn_recheck(r, infer, 0);
+    if (st != MCOMP_OK) return st;
+    const mc_shape *s = &r->in[0]->shape;
+    int64_t axis = mc_attr_i(r->node, "axis", -1);
+    if (axis < 0) axis += s->rank;
+    const int64_t outer = mc_nn_extent(s, 0, (int32_t)axis), inner = mc_nn_extent(s, (int32_t)axis + 1, s->rank), n = s->dim[axis];
+    for (int64_t i = 0; i < outer; i++)
+        for (int64_t j = 0; j < inner; j++) row(r->in[0], r->out[0], i * n * inner + j, n, inner, logarithm);
+    return MCOMP_OK;
+}
+
+static int32_t forward_softmax(const mc_op_run *r) { return run(r, 0); }
+static int32_t forward_log(const mc_op_run *r) { return run(r, 1); }
+
+static int32_t cost(const mc_node *n, const mc_type *const *in, const mc_type *const *out, mc_op_cost *c)
+{
+    (void)n;
+    (void)out;
+    if (in[0]->rank >= 0) c->flops = 4.0 * mc_nn_extent_f(in[0], 0, in[0]->rank);
+    return MCOMP_OK;
+}
+
+const mc_op mc_op_Softmax = {.name = "Softmax", .domain = "", .version = 13, .since = 13, .min_in = 1, .max_in = 1, .min_out = 1,
+                             .max_out = 1, .quant = MC_Q_NONE, .infer = infer, .forward = forward_softmax, .cost = cost};
+const mc_op mc_op_LogSoftmax = {.name = "LogSoftmax", .domain = "", .version = 13, .since = 13, .min_in = 1, .max_in = 1,
+                                .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer, .forward = forward_log, .cost = cost};
