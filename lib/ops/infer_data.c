@@ -92,6 +92,12 @@ void mc_scope_data(mc_scope *s, const mc_value *v, mc_shape_data *out)
     }
 }
 
+void mc_infer_data(mc_graph *g, const mc_value *v, mc_shape_data *out)
+{
+    mc_scope s = {.g = g, .budget = MC_WALK_BUDGET};
+    mc_scope_data(&s, v, out);
+}
+
 int32_t mc_scope_remember(mc_scope *s, const mc_value *v, const mc_shape_data *d)
 {
     if (!s->data || d->n < 0 || v->id >= s->n_data || v->type.rank > 1 || v->type.rank < 0) return MCOMP_OK;

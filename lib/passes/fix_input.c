@@ -22,14 +22,10 @@ int32_t mc_pass_fix_input(mc_graph *g, const char *name, const mc_tensor *t, con
     if (!v || !(v->flags & MC_VALUE_INPUT)) return mc_fail(MCOMP_ARGUMENT, name, "the graph has no input of this name");
     MC_TRY(check(v, t, name));
     MC_TRY(mc_tensor_copy(&copy, t));
-    for (int64_t i = 0, kept = 0; i < g->n_inputs; i++) {
-        g->inputs[kept] = g->inputs[i];
-        kept += g->inputs[i] != v;
-        if (i == g->n_inputs - 1) {
-            g->n_inputs = kept;
-            break;
-        }
-    }
+    int64_t kept = 0;
+    for (int64_t i = 0; i < g->n_inputs; i++)
+        if (g->inputs[i] != v) g->inputs[kept++] = g->inputs[i];
+    g->n_inputs = kept;
     v->flags &= ~(uint32_t)MC_VALUE_INPUT;
     MC_TRY(mc_value_make_const(g, v, copy));
     st = mc_passes_run(g, MC_STAGE_LOAD, o);

@@ -7,6 +7,10 @@
 
 #include "passes/passes.h"
 
+#define MC_PASS(symbol, file, stages) int32_t mc_pass_##symbol(mc_graph *g, const mc_pass_options *o);
+#include "passes/passes.def"
+#undef MC_PASS
+
 #define MC_NO_DIM INT64_MIN
 
 /* ---- questions (match.c) ---- */

@@ -170,8 +170,7 @@ mc_value *mc_sum_with_scalar(const mc_value *v, double *c)
 static int is_data_input(const mc_node *n, int32_t i)
 {
     const int glue = mc_node_is(n, "Expand") || (n->desc && n->desc->traits & (MC_OP_VIEW | MC_OP_VALUE_SHAPED));
-    return i == 0 || !glue ||
-           !mc_dtype_is_integer(n->in[i]->type.dtype);
+    return i == 0 || !glue || !mc_dtype_is_integer(n->in[i]->type.dtype);
 }
 
 static int in_set(const void *p, const void *const *set, int32_t n)

@@ -2,10 +2,6 @@
  * stays as it is (inlining an If exposes new constants, which decide the next If). */
 #include "passes/internal.h"
 
-#define MC_PASS(symbol, file, stages) int32_t mc_pass_##symbol(mc_graph *g, const mc_pass_options *o);
-#include "passes/passes.def"
-#undef MC_PASS
-
 static const mc_pass table[] = {
 #define MC_PASS(symbol, file, stages) {#symbol, (stages), mc_pass_##symbol},
 #include "passes/passes.def"
