@@ -142,7 +142,7 @@ mc_value *mc_test_scalar(mc_graph *g, float x)
     return v;
 }
 
-mc_value *mc_test_ints(mc_graph *g, int32_t n, ...)
+mc_value *mc_test_i64s(mc_graph *g, int32_t n, ...)
 {
     int64_t x[16];
     mc_value *v;

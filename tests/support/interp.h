@@ -27,7 +27,7 @@ mc_value *mc_test_op(mc_graph *g, const char *op, int32_t n, ...);
 mc_value *mc_test_input(mc_graph *g, const char *name, int32_t dtype, int32_t rank, const int64_t *dims);
 mc_value *mc_test_random_const(mc_graph *g, uint64_t seed, float scale, int32_t rank, const int64_t *dims);
 mc_value *mc_test_scalar(mc_graph *g, float v);
-mc_value *mc_test_ints(mc_graph *g, int32_t n, ...); /* int64_t arguments */
+mc_value *mc_test_i64s(mc_graph *g, int32_t n, ...); /* int64_t arguments */
 /* 1-d (rank 1) or 0-d (n = 0) constant of any dtype from doubles. */
 mc_value *mc_test_const(mc_graph *g, int32_t dtype, int32_t n, const double *v);
 void mc_test_output(mc_graph *g, mc_value *v, const char *name);

@@ -36,7 +36,7 @@ START_TEST(noops_go)
     mc_ck_ok(mc_graph_symbol(g, "N", &n));
     mc_value *x = mc_test_input(g, "x", MCOMP_F32, 2, (int64_t[]){n, 6});
     mc_value *a = mc_test_op(g, "Identity", 1, x);
-    mc_value *b = mc_test_op(g, "Reshape", 2, a, mc_test_ints(g, 2, (int64_t)-1, (int64_t)6));
+    mc_value *b = mc_test_op(g, "Reshape", 2, a, mc_test_i64s(g, 2, (int64_t)-1, (int64_t)6));
     mc_value *c = mc_test_op(g, "Add", 2, mc_test_scalar(g, 0.0f), b);
     mc_value *d = mc_test_op(g, "Dropout", 1, c);
     mc_value *e = mc_test_op(g, "Max", 2, mc_test_scalar(g, -__builtin_inff()), d);
