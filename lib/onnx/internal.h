@@ -82,7 +82,7 @@ int32_t mc_onnx_attribute_in(mc_onnx_file *f, const mc_onnx_scope *s, mc_node *n
 int32_t mc_onnx_constant_in(mc_onnx_file *f, const McOnnx__Node *p, mc_tensor **out); /* value of a Constant node */
 
 /* upgrade.c: every known operator to its internal version. */
-int32_t mc_onnx_upgrade(mc_onnx_file *f, mc_graph *g, int32_t opset);
+int32_t mc_onnx_upgrade(mcomp_context *ctx, mc_graph *g, int32_t opset);
 
 /* Attribute kinds that mc_attr has no place for (tensor lists, types, sparse tensors): the serialized AttributeProto in
  * mc_attr.s, so that opaque nodes are written back as they were. */

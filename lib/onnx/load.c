@@ -141,7 +141,7 @@ static int32_t file_load(mc_onnx_file *f, mc_graph **out)
     MC_TRY(mc_onnx_graph_in(f, f->model->graph, NULL, NULL, &g));
     MC_TRY(heads_in(f, g));
     MC_TRY(mc_graph_validate(g));
-    MC_TRY(mc_onnx_upgrade(f, g, (int32_t)opset));
+    MC_TRY(mc_onnx_upgrade(f->ctx, g, (int32_t)opset));
     MC_TRY(mc_infer_graph(g));
     MC_TRY(adopt_outputs(f, g));
     *out = g;

@@ -75,9 +75,10 @@ static int32_t adopt_domain(mc_node *n)
     return MCOMP_OK;
 }
 
+/* A node that was brought up already has another version (a graph may be finished twice). */
 static int has_rule(const mc_node *n, const mc_upgrade_row *r, int32_t opset)
 {
-    return opset < r->below && !*n->domain && strcmp(n->op, r->op) == 0;
+    return opset < r->below && n->version == opset && !*n->domain && strcmp(n->op, r->op) == 0;
 }
 
 /* Does anything in here need types to be upgraded? */
@@ -108,21 +109,21 @@ done:
     return st;
 }
 
-static int32_t upgrade_graph(mc_onnx_file *f, mc_graph *g, int32_t opset, int typed);
+static int32_t upgrade_graph(mcomp_context *ctx, mc_graph *g, int32_t opset, int typed);
 
-static int32_t upgrade_node(mc_onnx_file *f, mc_graph *g, mc_node *n, int32_t opset, int typed)
+static int32_t upgrade_node(mcomp_context *ctx, mc_graph *g, mc_node *n, int32_t opset, int typed)
 {
     int32_t st = MCOMP_OK;
     for (int32_t k = 0; k < n->n_attrs; k++) {
         if (!n->attrs[k].graph) continue;
         if (typed) MC_TRY(capture_types(g, n, n->attrs[k].graph));
-        MC_TRY(upgrade_graph(f, n->attrs[k].graph, opset, typed));
+        MC_TRY(upgrade_graph(ctx, n->attrs[k].graph, opset, typed));
     }
     MC_TRY(adopt_domain(n));
     const int64_t made = g->n_nodes;
     for (const mc_upgrade_row *r = mc_upgrade_table; r->op; r++)
         if (has_rule(n, r, opset)) MC_TRY(r->rule(g, n, opset));
-    if (!n->desc) return MCOMP_OK;
+    if (!n->desc) return MCOMP_OK; /* opaque: stays in the version it was written in */
     n->version = n->desc->version;
     if (!typed) return MCOMP_OK;
     for (int64_t i = made; i < g->n_nodes; i++) /* new nodes feed n, or come right behind it */
@@ -133,7 +134,7 @@ done:
     return st;
 }
 
-static int32_t upgrade_graph(mc_onnx_file *f, mc_graph *g, int32_t opset, int typed)
+static int32_t upgrade_graph(mcomp_context *ctx, mc_graph *g, int32_t opset, int typed)
 {
     int32_t st = MCOMP_OK;
     const int64_t n = g->n_order;
@@ -141,8 +142,8 @@ static int32_t upgrade_graph(mc_onnx_file *f, mc_graph *g, int32_t opset, int ty
     if (!list) return MCOMP_NO_MEMORY;
     if (n) memcpy(list, g->order, sizeof *list * (size_t)n);
     for (int64_t i = 0; i < n; i++) {
-        if (i % 1024 == 0) MC_TRY(mc_context_poll(f->ctx));
-        MC_TRY(upgrade_node(f, g, list[i], opset, typed));
+        if (i % 1024 == 0) MC_TRY(mc_context_poll(ctx));
+        MC_TRY(upgrade_node(ctx, g, list[i], opset, typed));
     }
     MC_TRY(mc_graph_sort(g));
 done:
@@ -150,9 +151,9 @@ done:
     return st;
 }
 
-int32_t mc_onnx_upgrade(mc_onnx_file *f, mc_graph *g, int32_t opset)
+int32_t mc_onnx_upgrade(mcomp_context *ctx, mc_graph *g, int32_t opset)
 {
-    return upgrade_graph(f, g, opset, wants_types(g, opset));
+    return upgrade_graph(ctx, g, opset, wants_types(g, opset));
 }
 
 /* ---- what rules are made of ---- */

@@ -52,4 +52,10 @@ int mc_match_closed(mc_node *const *inner, int32_t n, const mc_value *keep);
 int32_t mc_rewrite(mc_graph *g, const char *domain, const char *op, const char *origin, const mc_node *replaced,
                    int32_t n_in, mc_value *const *in, mc_value *old, mc_node **out);
 
+/* ---- counting (count.c) ---- */
+/* Adds elements and bytes of the weights, subgraphs included. */
+void mc_count_parameters(const mc_graph *g, int64_t *elements, uint64_t *bytes);
+/* Multiply-accumulates of one run when every free axis has this size. */
+int32_t mc_count_macs(const mc_graph *g, int64_t free_axis, double *macs);
+
 #endif

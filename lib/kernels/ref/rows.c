@@ -41,12 +41,13 @@ void mc_k_f32_attention_ref(const mc_attention_f32 *a)
             if (a->mask && (i < a->lanes || a->mask_q == 0)) *s = *s + a->mask[t * a->mask_t + i * a->mask_q];
             top = *s > top ? *s : top;
         }
+        const float base = top == -INFINITY ? 0.0f : top; /* only masked keys so far: all become 0 */
         for (int64_t t = 0; t < a->t; t++) {
             float *s = &a->s[t * MC_ATTENTION_LANES + i];
-            *s = mc_expf(*s - top);
+            *s = mc_expf(*s - base);
             sum = sum + *s;
         }
-        a->rescale[i] = old == -INFINITY ? 0.0f : mc_expf(old - top);
+        a->rescale[i] = mc_expf(old - base);
         a->maximum[i] = top;
         a->sum[i] = a->sum[i] * a->rescale[i] + sum;
     }

@@ -127,13 +127,13 @@ void MC_K(attention)(const mc_attention_f32 *a)
             top = v_max(v, top);
             if (a->mask) v_store(s + t * MC_ATTENTION_LANES, v);
         }
+        const mc_v base = v_sel(v_eq(top, v_set1(-INFINITY)), v_zero(), top); /* only masked keys so far: all become 0 */
         for (int64_t t = 0; t < a->t; t++) {
-            const mc_v e = v_expf(v_sub(v_load(s + t * MC_ATTENTION_LANES), top));
+            const mc_v e = v_expf(v_sub(v_load(s + t * MC_ATTENTION_LANES), base));
             v_store(s + t * MC_ATTENTION_LANES, e);
             sum = v_add(sum, e);
         }
-        /* Nothing accumulated yet, or only masked keys: the factor is 0 (-inf minus -inf would be NaN). */
-        const mc_v f = v_sel(v_eq(old, v_set1(-INFINITY)), v_zero(), v_expf(v_sub(old, top)));
+        const mc_v f = v_expf(v_sub(old, base)); /* 0 for the first block */
         v_store(a->maximum + h, top);
         v_store(a->rescale + h, f);
         v_store(a->sum + h, v_add(v_mul(v_load(a->sum + h), f), sum));

@@ -1,0 +1,22 @@
+/* backends/cpu/gemm.h - private: a float matrix product with its epilogue over the pool, shared by Linear, MatMul, Gemm, Conv. */
+#ifndef MC_BACKENDS_CPU_GEMM_H
+#define MC_BACKENDS_CPU_GEMM_H
+
+#include "backends/cpu/work.h"
+
+/* g describes one product (c, m, n ... of the whole); e is applied to C (bias over n, residual with the rows of C).
+ * batches > 1: batch i uses offset[3*i + 0..2] elements into a, b, c and the residual follows c. */
+typedef struct mc_cpu_product_args {
+    mc_gemm_f32 g;
+    mcomp_epilogue_f32 e;
+    int64_t batches;
+    const int64_t *offset; /* NULL when batches == 1 */
+} mc_cpu_product_args;
+void mc_cpu_gemm(const mc_cpu_step *s, const mcomp_run_args *a, const mc_cpu_product_args *p);
+
+/* Packs the constant input i, [K,N] or with `transposed` [N,K], once a session. */
+int32_t mc_cpu_pack_weight(const mc_cpu_step *s, int32_t i, int32_t transposed, const float **out);
+/* act / post_act / act_lo / act_hi / ln_eps of a node into e, operands left alone. MCOMP_UNSUPPORTED for unknown names. */
+int32_t mc_cpu_epilogue_read(const mc_node *n, mcomp_epilogue_f32 *e);
+
+#endif

@@ -1,0 +1,124 @@
+/* Float implementations of the built-in backend against the operators' references, on every tier. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "kernels/kernels.h"
+#include "support/node.h"
+#include "support/support.h"
+
+static const char *const tiers[] = {"ref", "avx2", "avx512"};
+
+/* Runs a case and frees it; the tier of loop index i is in effect. */
+static void check(int i, const char *kernel, const char *domain, const char *op, const char *attrs, uint32_t constant, int32_t n_in,
+                  mc_tensor *const *in)
+{
+    mc_node_case c = {.domain = domain, .op = op, .attrs = attrs, .n_in = n_in, .n_out = 1, .constant = constant, .kernel = kernel,
+                      .rtol = 2e-5, .atol = 2e-5};
+    if (!mc_op_find(domain, op)) { fprintf(stderr, "no %s\n", op); return; }
+    setenv("MCOMP_ISA", tiers[i], 1);
+    for (int32_t k = 0; k < n_in; k++) c.in[k] = in[k];
+    mc_ck_node(&c);
+}
+#define CHECK(kernel, op, attrs, constant, ...)                                                                        \
+    check(_i, kernel, "", op, attrs, constant, (int32_t)(sizeof((mc_tensor *[]){__VA_ARGS__}) / sizeof(mc_tensor *)),  \
+          (mc_tensor *[]){__VA_ARGS__})
+#define CHECK_MC(kernel, op, attrs, constant, ...)                                                                     \
+    check(_i, kernel, "mcomp", op, attrs, constant, (int32_t)(sizeof((mc_tensor *[]){__VA_ARGS__}) / sizeof(mc_tensor *)), \
+          (mc_tensor *[]){__VA_ARGS__})
+#define F(seed, ...) mc_test_f32(seed, (int32_t)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), __VA_ARGS__)
+
+START_TEST(unary)
+{
+    static const char *const ops[] = {"Relu", "Sigmoid", "Tanh", "HardSwish", "HardSigmoid", "LeakyRelu", "Elu", "Erf", "Exp", "Neg", "Abs",
+                                      "Floor", "Ceil", "Round", "Sin", "Cos", "Softplus", "Softsign", "Sign", "Mish", "Selu"};
+    for (size_t k = 0; k < sizeof ops / sizeof *ops; k++) {
+        CHECK(NULL, ops[k], NULL, 0, F(1, 3, 50));
+        CHECK(NULL, ops[k], NULL, 0, F(2, 100, 501));
+    }
+    CHECK("hardsigmoid", "HardSigmoid", "alpha=0.3f beta=0.4f", 0, F(3, 7));
+    CHECK("clip", "Clip", NULL, 0, F(3, 70), mc_test_f32(1, 0), mc_test_f32(2, 0));
+    CHECK("gelu", "Gelu", NULL, 0, F(3, 70));
+    CHECK("gelu", "Gelu", "approximate='tanh'", 0, F(3, 70));
+}
+END_TEST
+
+START_TEST(binary)
+{
+    static const char *const ops[] = {"Add", "Sub", "Mul", "Div", "Min", "Max"};
+    for (size_t k = 0; k < sizeof ops / sizeof *ops; k++) {
+        CHECK("binary", ops[k], NULL, 0, F(1, 3, 50), F(2, 3, 50));
+        CHECK("binary", ops[k], NULL, 0, F(1, 200, 301), F(2, 301));
+        CHECK("binary", ops[k], NULL, 0, F(1, 20, 30, 1), F(2, 30, 40));
+        CHECK("binary", ops[k], NULL, 0, F(1, 2, 5, 7, 9), F(2, 5, 1, 1));
+        CHECK("binary", ops[k], NULL, 0, F(1, 1), F(2, 5, 4, 1));
+        CHECK("binary", ops[k], NULL, 0, F(1, 4, 1, 6), F(2, 1, 5, 1));
+        CHECK("binary", ops[k], NULL, 0, F(1, 0, 5), F(2, 1, 5));
+    }
+}
+END_TEST
+
+START_TEST(softmax)
+{
+    for (int log = 0; log < 2; log++) {
+        const char *op = log ? "LogSoftmax" : "Softmax";
+        CHECK("softmax", op, NULL, 0, F(1, 7, 33));
+        CHECK("softmax", op, "axis=-1", 0, F(1, 300, 128));
+        CHECK("softmax", op, "axis=1", 0, F(1, 3, 20, 19));
+        CHECK("softmax", op, "axis=0", 0, F(1, 5, 700));
+        CHECK("softmax", op, "axis=1", 0, F(1, 4, 50, 1));
+    }
+}
+END_TEST
+
+START_TEST(norm)
+{
+    CHECK("layernorm", "LayerNormalization", NULL, 0, F(1, 5, 384), F(2, 384), F(3, 384));
+    CHECK("layernorm", "LayerNormalization", "axis=1 epsilon=0.01f", 0, F(1, 300, 4, 33), F(2, 4, 33));
+    CHECK("instancenorm", "InstanceNormalization", NULL, 0, F(1, 2, 6, 9, 5), F(2, 6), F(3, 6));
+    CHECK("groupnorm", "GroupNormalization", "num_groups=3", 0, F(1, 2, 6, 9, 5), F(2, 6), F(3, 6));
+}
+END_TEST
+
+START_TEST(reduce)
+{
+    static const char *const ops[] = {"ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceSumSquare", "ReduceL2"};
+    for (size_t k = 0; k < sizeof ops / sizeof *ops; k++) {
+        CHECK("reduce", ops[k], "keepdims=0", 2, F(1, 6, 100), mc_test_ints(1, -1));
+        CHECK("reduce", ops[k], NULL, 2, F(1, 400, 300), mc_test_ints(1, 0));
+        CHECK("reduce", ops[k], NULL, 2, F(1, 4, 150, 13), mc_test_ints(1, 1));
+        CHECK("reduce", ops[k], NULL, 2, F(1, 4, 5, 6, 7), mc_test_ints(2, 2, 3));
+        CHECK("reduce", ops[k], NULL, 2, F(1, 4, 5, 6, 7), mc_test_ints(2, 1, 3));
+        CHECK("reduce", ops[k], "keepdims=0", 0, F(1, 4, 5, 6));
+    }
+    CHECK("reduce", "GlobalAveragePool", NULL, 0, F(1, 2, 30, 7, 7));
+    CHECK("reduce", "GlobalMaxPool", NULL, 0, F(1, 2, 30, 7, 7));
+}
+END_TEST
+
+START_TEST(linear)
+{
+    static const int shapes[][3] = {{1, 7, 5}, {1, 768, 300}, {33, 64, 100}, {128, 48, 33}, {300, 40, 70}, {7, 384, 384}};
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+        const int m = shapes[k][0], kk = shapes[k][1], n = shapes[k][2];
+        CHECK_MC("gemm", "Linear", NULL, 2, F(1, m, kk), F(2, kk, n));
+        CHECK_MC("gemm", "Linear", "trans_w=1 act='gelu'", 6, F(1, 1, m, kk), F(2, n, kk), F(3, n));
+        CHECK_MC("gemm", "Linear", "act='relu' post_act='tanh'", 6, F(1, m, kk), F(2, kk, n), F(3, n), F(4, m, n));
+        CHECK_MC("gemm", "Linear", "ln_eps=0.001f", 0x36, F(1, m, kk), F(2, kk, n), F(3, n), F(4, m, n), F(5, n), F(6, n));
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("cpu_f32");
+    TCase *t = tcase_create("implementations");
+    const int n = mc_cpu_isa_max() >= MC_ISA_AVX512 ? 3 : (int)mc_cpu_isa_max() + 1;
+    tcase_add_loop_test(t, unary, 0, n);
+    tcase_add_loop_test(t, binary, 0, n);
+    tcase_add_loop_test(t, softmax, 0, n);
+    tcase_add_loop_test(t, norm, 0, n);
+    tcase_add_loop_test(t, reduce, 0, n);
+    tcase_add_loop_test(t, linear, 0, n);
+    suite_add_tcase(s, t);
+    return mc_test_main(s);
+}
