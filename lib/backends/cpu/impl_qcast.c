@@ -2,6 +2,8 @@
 #include "backends/cpu/qgemm.h"
 #include "backends/cpu/work.h"
 
+#include <float.h>
+
 /* Input of the form [outer][d][inner]: scale d maps rows of inner elements. d = 1: one scale. */
 typedef struct cast {
     int64_t outer, d, inner;
@@ -52,6 +54,16 @@ static cast cast_of(const mc_cpu_step *s, const mcomp_run_args *a, int32_t byte_
     return c;
 }
 
+/* Scales may be computed at run time. */
+static int32_t check_scales(const mc_cpu_step *s, const cast *c)
+{
+    for (int64_t i = 0; i < c->d; i++)
+        if (!(c->scale[i] > 0.0f && c->scale[i] <= FLT_MAX))
+            return mc_fail(MCOMP_RANGE, s->node->name, "%s: scale [%lld] is %g; it must be positive and finite", s->node->op, (long long)i,
+                           (double)c->scale[i]);
+    return MCOMP_OK;
+}
+
 static mc_qmap map_of(const cast *c, int64_t i) { return (mc_qmap){c->scale[i], c->zp ? c->zp[i] ^ (int32_t)c->flip : (int32_t)c->flip, c->flip}; }
 
 typedef void (*row_fn)(const cast *c, int64_t at, int64_t n, const mc_qmap *m);
@@ -89,15 +101,17 @@ static void dequantize_range(void *ctx, int64_t begin, int64_t end, int32_t work
 static int32_t run_quantize(const mc_cpu_step *s, const mcomp_run_args *a)
 {
     cast c = cast_of(s, a, mc_cpu_out(s, a, 0)->dtype);
-    mc_cpu_split(s, a, mc_cpu_elements(mc_cpu_in(s, a, 0)), 1, quantize_range, &c);
-    return MCOMP_OK;
+    const int32_t st = check_scales(s, &c);
+    if (st == MCOMP_OK) mc_cpu_split(s, a, mc_cpu_elements(mc_cpu_in(s, a, 0)), 1, quantize_range, &c);
+    return st;
 }
 
 static int32_t run_dequantize(const mc_cpu_step *s, const mcomp_run_args *a)
 {
     cast c = cast_of(s, a, mc_cpu_in(s, a, 0)->dtype);
-    mc_cpu_split(s, a, mc_cpu_elements(mc_cpu_in(s, a, 0)), 1, dequantize_range, &c);
-    return MCOMP_OK;
+    const int32_t st = check_scales(s, &c);
+    if (st == MCOMP_OK) mc_cpu_split(s, a, mc_cpu_elements(mc_cpu_in(s, a, 0)), 1, dequantize_range, &c);
+    return st;
 }
 
 /* ---- DynamicQuantizeLinear ---- */

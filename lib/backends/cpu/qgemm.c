@@ -266,7 +266,7 @@ int32_t mc_q_claim(mcomp_claim *c, const char *name, double macs, double bytes)
 {
     static const double gmacs[] = {2.0, 70.0, 100.0, 280.0}; /* by tier, one core, measured (lib/kernels/README.md) */
     const mc_isa isa = mc_cpu_isa();
-    c->cost_us = 0.5 + macs / gmacs[isa] * 1e-3 + bytes / (isa == MC_ISA_REF ? 0.5 : 10.0) * 1e-3;
+    c->cost_us = 0.5 + macs / gmacs[isa] * 1e-3 + bytes / (isa == MC_ISA_REF ? 4.0 : 10.0) * 1e-3;
     c->integer = macs > 0.0;
     mc_cpu_claim_name(c, name, mc_isa_name(isa));
     return 1;
