@@ -1,4 +1,5 @@
 /* Float implementations of the built-in backend against the operators' references, on every tier. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -108,6 +109,26 @@ START_TEST(linear)
 }
 END_TEST
 
+START_TEST(attention)
+{
+    CHECK_MC("attention", "Attention", "heads=2 scale=0.3f", 0, F(1, 1, 5, 8), F(2, 1, 7, 8), F(3, 1, 7, 12));
+    CHECK_MC("attention", "Attention", "heads=12 scale=0.176f", 0, F(1, 2, 50, 384), F(2, 2, 50, 384), F(3, 2, 50, 384), F(4, 2, 1, 1, 50));
+    CHECK_MC("attention", "Attention", "heads=3 scale=0.5f", 0, F(1, 1, 40, 51), F(2, 1, 600, 51), F(3, 1, 600, 54), F(4, 3, 40, 600));
+    CHECK_MC("attention", "Attention", "heads=2 q_width=16 k_width=16 v_width=16 k_offset=16 v_offset=32", 0, F(1, 2, 33, 48),
+             F(1, 2, 33, 48), F(1, 2, 33, 48), F(4, 33, 33));
+    CHECK_MC("attention", "Attention", "heads=1", 0, F(1, 1, 1, 3), F(2, 1, 1, 3), F(3, 1, 1, 1));
+}
+END_TEST
+
+/* Keys that are masked out altogether come first: the running maximum starts at -inf over a whole block. */
+START_TEST(attention_masked_blocks)
+{
+    mc_tensor *mask = F(4, 1, 1, 1, 700);
+    for (int64_t j = 0; j < 600; j++) mc_tensor_set_f64(mask, j, -(double)INFINITY);
+    CHECK_MC("attention", "Attention", "heads=2", 0, F(1, 1, 40, 16), F(2, 1, 700, 16), F(3, 1, 700, 16), mask);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("cpu_f32");
@@ -119,6 +140,8 @@ int main(void)
     tcase_add_loop_test(t, norm, 0, n);
     tcase_add_loop_test(t, reduce, 0, n);
     tcase_add_loop_test(t, linear, 0, n);
+    tcase_add_loop_test(t, attention, 0, n);
+    tcase_add_loop_test(t, attention_masked_blocks, 0, n);
     suite_add_tcase(s, t);
     return mc_test_main(s);
 }
