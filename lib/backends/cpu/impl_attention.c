@@ -2,7 +2,8 @@
  * (the "online softmax" of FlashAttention, Dao et al. 2022), so that the scores of a block stay in the L1 cache.
  *
  * The scores are computed transposed, S^T [keys][32 queries] = K * (scale Q)^T: K is read in place, only the 32 queries are
- * packed, the softmax runs down the keys with one query a lane, and P * V reads S^T by columns and V in place.
+ * packed, the softmax runs down the keys with one query a lane (in powers of two: log2(e) is in the scale), and P * V reads S^T by
+ * columns and V in place.
  */
 #include "backends/cpu/work.h"
 
@@ -87,7 +88,7 @@ static void attention_task(void *ctx, int64_t task, int32_t worker)
     float *y = w->y + (batch * w->queries + q0) * w->ld_y + head * t->dv;
     const float *mask = w->mask ? w->mask + batch * w->mask_stride[0] + head * w->mask_stride[1] + q0 * w->mask_stride[2] : NULL;
     if (lanes <= MC_GEMM_PANEL) memset(packed, 0, sizeof(float) * (size_t)(LANES * t->d));
-    kernel->pack(q, 1, w->ld_q, t->d, lanes, t->scale, packed);
+    kernel->pack(q, 1, w->ld_q, t->d, lanes, t->scale * MC_LOG2E, packed);
     for (int64_t i = 0; i < LANES; i++) {
         maximum[i] = -INFINITY;
         sum[i] = 0.0f;
@@ -104,12 +105,11 @@ static void attention_task(void *ctx, int64_t task, int32_t worker)
                                 .accumulate = k0 > 0};
         kernel->gemm(&qk);
         kernel->attention(&soft);
-        for (int64_t i = 0; i < lanes && k0 > 0; i++)
-            kernel->unary(MC_UNARY_AFFINE, y + i * w->ld_y, y + i * w->ld_y, t->dv, rescale[i], 0.0f);
+        if (k0 > 0) kernel->scale_rows(y, w->ld_y, lanes, t->dv, rescale);
         kernel->gemm(&av);
     }
-    for (int64_t i = 0; i < lanes; i++)
-        kernel->unary(MC_UNARY_AFFINE, y + i * w->ld_y, y + i * w->ld_y, t->dv, 1.0f / sum[i], 0.0f);
+    for (int64_t i = 0; i < lanes; i++) sum[i] = 1.0f / sum[i];
+    kernel->scale_rows(y, w->ld_y, lanes, t->dv, sum);
 }
 
 static void read_mask(attention_work *w, const mcomp_bk_buffer *m)
