@@ -12,7 +12,7 @@
 struct mc_pool {
     int32_t threads;   /* the caller included */
     int32_t started;   /* workers that run in process `pid` */
-    pid_t pid;
+    _Atomic pid_t pid; /* published last: whoever sees its own process finds locks and workers ready */
     pthread_t *ids;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -91,7 +91,6 @@ static void *worker_main(void *arg)
 static void start_workers(mc_pool *p)
 {
     sigset_t all, old;
-    p->pid = getpid();
     p->started = 0;
     p->stop = 0;
     p->sleepers = 0;
@@ -109,6 +108,7 @@ static void start_workers(mc_pool *p)
         p->started++;
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
+    atomic_store_explicit(&p->pid, getpid(), memory_order_release);
 }
 
 int32_t mc_pool_create(mc_pool **out, int32_t n)
@@ -128,7 +128,7 @@ int32_t mc_pool_create(mc_pool **out, int32_t n)
     pthread_mutex_init(&p->submit, NULL);
     pthread_cond_init(&p->wake, NULL);
     atomic_store(&p->generation, 1);
-    p->pid = 0; /* workers start at the first parallel_for */
+    atomic_store(&p->pid, 0); /* workers start at the first parallel_for */
     *out = p;
     return MCOMP_OK;
 }
@@ -136,7 +136,7 @@ int32_t mc_pool_create(mc_pool **out, int32_t n)
 void mc_pool_destroy(mc_pool *p)
 {
     if (!p) return;
-    if (p->pid == getpid() && p->started > 0) {
+    if (atomic_load(&p->pid) == getpid() && p->started > 0) {
         pthread_mutex_lock(&p->lock);
         p->stop = 1;
         pthread_cond_broadcast(&p->wake);
@@ -163,10 +163,10 @@ void mc_parallel_for(mc_pool *p, int64_t n, mc_task_fn fn, void *ctx)
         run_inline(n, fn, ctx);
         return;
     }
-    if (p->pid != getpid()) { /* first use, or a forked child: fresh locks and workers */
+    if (atomic_load_explicit(&p->pid, memory_order_acquire) != getpid()) { /* first use, or a forked child: fresh locks and workers */
         static pthread_mutex_t starting = PTHREAD_MUTEX_INITIALIZER;
         pthread_mutex_lock(&starting);
-        if (p->pid != getpid()) {
+        if (atomic_load_explicit(&p->pid, memory_order_relaxed) != getpid()) {
             pthread_mutex_init(&p->lock, NULL);
             pthread_mutex_init(&p->submit, NULL);
             pthread_cond_init(&p->wake, NULL);

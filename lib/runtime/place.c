@@ -25,14 +25,13 @@ static int32_t make_args(const mc_plan *p, mc_step *s)
 
 static void explain(const mcomp_session *x, mc_step *s, const mcomp_claim *claims, const int32_t *said, int32_t chosen)
 {
-    size_t used = 0;
-    int n = snprintf(s->why, sizeof s->why, "cost %.3g us", claims[chosen].cost_us);
-    for (int32_t i = 0; i < x->n_backends && n > 0; i++) {
-        used += (size_t)n;
-        n = 0;
-        if (i == chosen || used >= sizeof s->why) continue;
-        if (said[i] > 0) n = snprintf(s->why + used, sizeof s->why - used, "; %s %.3g us", x->backends[i].name, claims[i].cost_us);
-        else n = snprintf(s->why + used, sizeof s->why - used, "; %s does not offer it", x->backends[i].name);
+    int used = snprintf(s->why, sizeof s->why, "cost %.3g us", claims[chosen].cost_us);
+    for (int32_t i = 0; i < x->n_backends; i++) {
+        if (i == chosen || used < 0 || (size_t)used >= sizeof s->why) continue;
+        char *at = s->why + used;
+        const size_t left = sizeof s->why - (size_t)used;
+        if (said[i] > 0) used += snprintf(at, left, "; %s %.3g us", x->backends[i].name, claims[i].cost_us);
+        else used += snprintf(at, left, "; %s does not offer it", x->backends[i].name);
     }
     memcpy(s->kernel, claims[chosen].kernel, sizeof s->kernel);
     s->kernel[sizeof s->kernel - 1] = 0;
@@ -41,6 +40,16 @@ static void explain(const mcomp_session *x, mc_step *s, const mcomp_claim *claim
     s->cost_us = claims[chosen].cost_us;
     s->integer = claims[chosen].integer;
     if (s->integer) s->dtype = "int8";
+}
+
+static int32_t use_reference(mc_step *s)
+{
+    if (!s->node->desc->forward) return mc_fail(MCOMP_UNSUPPORTED, s->node->name, "operator %s has no reference", s->node->op);
+    snprintf(s->kernel, sizeof s->kernel, "ref:%s", s->node->op);
+    snprintf(s->why, sizeof s->why, "references were asked for");
+    /* an element of input 0 is read before the same element of the output is written */
+    s->inplace = (s->node->desc->traits & MC_OP_ELEMENTWISE) && s->node->n_in <= 2 && s->node->in[0] ? 0 : -1;
+    return MCOMP_OK;
 }
 
 static int32_t choose(const mcomp_session *x, mc_step *s, int32_t *chosen)
@@ -100,6 +109,10 @@ int32_t mc_plan_place(mc_plan *p)
         mc_step *s = &p->steps[i];
         int32_t chosen;
         if (s->kind != MC_STEP_KERNEL) continue;
+        if (p->session->references) {
+            st = use_reference(s);
+            continue;
+        }
         st = choose(p->session, s, &chosen);
         if (st == MCOMP_OK) st = compile(p, s, chosen, values);
         if (s->integer) p->integer_macs += s->macs;

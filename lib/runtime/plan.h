@@ -56,7 +56,7 @@ typedef struct mc_step {
     int32_t kind;
     int32_t integer;
     const mcomp_backend_api *api;
-    mcomp_bk_program *program;
+    mcomp_bk_program *program;  /* NULL: the operator's reference */
     int32_t n_args, reserved;
     int32_t *args;              /* slots, in the order of the program's values */
     int32_t inplace;            /* slot that output 0 overwrites, -1 */
@@ -124,6 +124,7 @@ typedef struct mc_session_backend {
 struct mcomp_session {
     atomic_int refs;        /* the handle, and one an exec */
     int32_t no_fusion, profile, max_plans;
+    int32_t references, reserved; /* 1: no programs, kernel steps run the operator's reference */
     mcomp_context *ctx;
     mc_registry *registry;  /* its lock serialises claim, compile and destroy */
     mc_pool *pool;

@@ -40,6 +40,16 @@ static void bring_up(mc_backend *b, const mcomp_backend_api *api)
         refuse(b, "");
         return;
     }
+    if (!api->create || !api->destroy || !api->claim || !api->compile || !api->program_destroy || !api->program_info || !api->run) {
+        mc_error_clear();
+        refuse(b, "the plugin's table lacks functions");
+        return;
+    }
+    if (api->flags & MCOMP_BACKEND_OWN_MEMORY) {
+        mc_error_clear();
+        refuse(b, "backends with memory of their own cannot be used by this version");
+        return;
+    }
     b->api = api;
     if (api->name) copy_text(b->name, sizeof b->name, api->name);
     copy_text(b->version, sizeof b->version, api->version);

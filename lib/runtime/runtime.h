@@ -17,6 +17,8 @@ typedef struct mc_observer {
 /* Session over an internal graph; the graph is cloned. observer may be NULL. */
 int32_t mc_session_open(mcomp_session **out, mcomp_context *ctx, const mc_graph *g, const mcomp_session_options *options,
                         const mc_observer *observer);
+/* From now on plans run the operators' references only (to compare fast kernels with); call before the first run. */
+void mc_session_use_references(mcomp_session *s);
 /* 1 if some usable kernel exists for the node (reference included). */
 int mc_runtime_supports(const mc_node *n);
 

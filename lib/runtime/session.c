@@ -178,6 +178,7 @@ int32_t mc_session_nested(mcomp_session **out, const mcomp_session *parent, cons
     MC_TRY(mc_graph_clone(&clone, g));
     MC_TRY(set_up(&s, parent->ctx, clone));
     s->no_fusion = parent->no_fusion;
+    s->references = parent->references;
     s->max_plans = parent->max_plans;
     s->pool = parent->pool;
     s->preferred = parent->preferred;
@@ -199,6 +200,8 @@ int32_t mcomp_session_create(mcomp_session **out, mcomp_context *ctx, const mcom
     MC_CHECK_ARG(3, g && g->g, "g", "is NULL");
     return mc_session_open(out, ctx, g->g, options, NULL);
 }
+
+void mc_session_use_references(mcomp_session *s) { s->references = 1; }
 
 /* ---- questions ---- */
 

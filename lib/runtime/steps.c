@@ -157,8 +157,8 @@ int32_t mc_exec_step(mcomp_exec *e, mc_binding *b, int64_t i)
     int32_t st = MCOMP_OK;
     switch (s->kind) {
     case MC_STEP_KERNEL:
-        if (!b->skip || b->skip[i] == MC_RUN_KERNEL) st = run_program(e, b, s);
-        else if (b->skip[i] == MC_RUN_REFERENCE) st = run_reference(e, b, s);
+        if (b->skip && b->skip[i] == MC_RUN_NOTHING) break;
+        st = s->program && (!b->skip || b->skip[i] == MC_RUN_KERNEL) ? run_program(e, b, s) : run_reference(e, b, s);
         break;
     case MC_STEP_EVAL: st = run_eval(e, b, s); break;
     case MC_STEP_IF: st = run_if(e, b, i); break;

@@ -25,13 +25,15 @@ static mc_graph *random_graph(uint64_t *seed)
     pool[n++] = net_input(g, "x", MCOMP_F32, 2, (int64_t[]){sym, 6});
     pool[n++] = net_input(g, "y", MCOMP_F32, 2, (int64_t[]){sym, 6});
     pool[n++] = net_random_const(g, "c", 2, (int64_t[]){1, 6}, seed);
+    mc_value *square = net_random_const(g, "square", 2, (int64_t[]){6, 6}, seed);
     const int nodes = 5 + (int)next(seed, 40);
     for (int i = 0; i < nodes && n < POOL && d < POOL; i++) {
         mc_value *a = pool[next(seed, (uint32_t)n)], *b = pool[next(seed, (uint32_t)n)];
         if (next(seed, 3)) a = pool[n - 1]; /* long chains, so that in-place happens */
-        switch (next(seed, 4)) {
+        switch (next(seed, 5)) {
         case 0: pool[n++] = net_node(g, unary[next(seed, 5)], NULL, a, NULL); break;
         case 1: pool[n++] = net_node(g, binary[next(seed, 3)], NULL, a, b); break;
+        case 4: pool[n++] = net_node(g, "MatMul", NULL, a, square); break; /* must not work in place */
         case 2:
             if (a != pool[2]) deep[d++] = net_node(g, "Reshape", NULL, a, to3);
             break;
@@ -83,6 +85,7 @@ START_TEST(random_graphs)
         mc_ops_register();
         mc_graph *g = random_graph(&seed);
         mc_ck_ok(mc_session_open(&s, ctx, g, &o, NULL));
+        mc_session_use_references(s);
         mc_ck_ok(mcomp_exec_create(&e, s));
         compare(e, g, 16, seed);
         compare(e, g, 16, seed + 5);

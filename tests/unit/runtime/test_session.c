@@ -143,6 +143,7 @@ START_TEST(odd_outputs)
     for (size_t i = 0; i < sizeof outs / sizeof *outs; i++) mc_ck_ok(mc_graph_add_output(odd, outs[i]));
     mc_ck_ok(mc_graph_sort(odd));
     mc_ck_ok(mc_session_open(&t, ctx, odd, NULL, NULL));
+    mc_session_use_references(t);
     mc_ck_ok(mcomp_exec_create(&x, t));
     mcomp_tensor *p = net_random(2, (int64_t[]){2, 3}, 5);
     const mcomp_tensor *in[1] = {p}, *out[6];

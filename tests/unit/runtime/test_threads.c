@@ -5,6 +5,17 @@
 
 #include "nets.h"
 
+#if defined(__SANITIZE_THREAD__)
+#define TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TSAN 1
+#endif
+#endif
+#ifndef TSAN
+#define TSAN 0
+#endif
+
 #define THREADS 8
 #define RUNS 200
 
@@ -158,7 +169,7 @@ int main(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_loop_test(c, many_execs, 0, 2);
     tcase_add_test(c, any_number_of_workers);
-    tcase_add_test(c, forked_child);
+    if (!TSAN) tcase_add_test(c, forked_child); /* ThreadSanitizer allows no threads after a fork */
     suite_add_tcase(suite, c);
     return mc_test_main(suite);
 }

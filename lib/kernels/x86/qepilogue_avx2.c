@@ -1,0 +1,5 @@
+/* Epilogue of integer products and the quantized sum with AVX2. */
+#include "kernels/x86/vec_avx2.h"
+
+#define NAME(x) mc_k_int8_##x##_avx2
+#include "kernels/x86/qepilogue_body.h"

@@ -1,0 +1,5 @@
+/* Epilogue of integer products and the quantized sum with AVX-512. */
+#include "kernels/x86/vec_avx512.h"
+
+#define NAME(x) mc_k_int8_##x##_avx512
+#include "kernels/x86/qepilogue_body.h"

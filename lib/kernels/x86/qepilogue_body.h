@@ -1,0 +1,141 @@
+/* x86/qepilogue_body.h - ref/qepilogue.c on 16 lanes. Includer: the vec header of its tier, then NAME(x).
+ *
+ * Activation, residual and output kind are constants of an instance of the row loop; combinations that plans rarely hold
+ * share one instance that decides in the loop.
+ */
+#include "kernels/rows.h"
+#include "kernels/x86/vec_bytes.h"
+#include "kernels/x86/vec_math.h"
+
+typedef struct requant {
+    mc_v inv, lo, hi;
+    mc_vi zp;
+    __m128i flip;
+} requant;
+
+MC_INLINE requant requant_of(const mc_qout *o)
+{
+    return (requant){v_set1(o->inv), v_set1((float)(0 - o->zp)), v_set1((float)(255 - o->zp)), vi_set1(o->zp),
+                     _mm_set1_epi8((char)o->flip)};
+}
+
+/* mc_requant, as bytes. */
+MC_INLINE __m128i requantized(const requant *q, mc_v v)
+{
+    mc_v t = v_mul(v, q->inv);
+    t = v_sel(v_nan(t), v_zero(), t);
+    t = v_max(q->lo, v_min(q->hi, t));
+    return _mm_xor_si128(bytes_of_vi(vi_add(vi_round(t), q->zp)), q->flip);
+}
+
+typedef struct real {
+    mc_v scale;
+    mc_vi zp;
+    __m128i flip;
+} real;
+
+MC_INLINE real real_of(const mc_qmap *p) { return (real){v_set1(p->scale), vi_set1(p->zp), _mm_set1_epi8((char)p->flip)}; }
+MC_INLINE mc_v real_value(const real *r, __m128i bytes)
+{
+    return v_mul(v_of_int(vi_sub(vi_of_bytes(_mm_xor_si128(bytes, r->flip)), r->zp)), r->scale);
+}
+
+MC_INLINE mc_vi acc_load(const int32_t *p)
+{
+#ifdef __AVX512F__
+    return _mm512_loadu_si512(p);
+#else
+    return (mc_vi){_mm256_loadu_si256((const __m256i *)(const void *)p), _mm256_loadu_si256((const __m256i *)(const void *)(p + 8))};
+#endif
+}
+
+/* One row; act, post, residual, bytes are constants where the caller passes constants. */
+MC_INLINE void row(const mc_qepilogue *e, int64_t i, const int32_t act, const int32_t post, const int32_t residual, const int32_t bytes)
+{
+    const mc_v x_scale = v_set1(e->row_scale ? e->row_scale[i] : e->x_scale), lo = v_set1(e->lo), hi = v_set1(e->hi);
+    const requant q = requant_of(&e->out);
+    const real r = real_of(&e->r_param);
+    const int32_t *acc = e->acc + i * e->ld_acc;
+    const float *r32 = (const float *)e->r + i * e->ld_r, *bias = e->bias;
+    const uint8_t *r8 = (const uint8_t *)e->r + i * e->ld_r;
+    float *y32 = (float *)e->out.y + i * e->out.ld;
+    uint8_t *y8 = (uint8_t *)e->out.y + i * e->out.ld;
+    const int64_t n = e->n;
+    for (int64_t j = 0; j < n; j += 16) {
+        const int64_t left = n - j;
+        mc_v v = v_mul(v_of_int(acc_load(acc + j)), v_mul(x_scale, v_load_n(e->w_scale + j, left)));
+        if (bias) v = v_add(v, v_load_n(bias + j, left));
+        v = v_act(act, lo, hi, v);
+        if (residual == MC_QRESIDUAL_F32) v = v_add(v, v_load_n(r32 + j, left));
+        else if (residual == MC_QRESIDUAL_BYTES) v = v_add(v, real_value(&r, bytes_load(r8 + j, left)));
+        v = v_act(post, lo, hi, v);
+        if (bytes) bytes_store(y8 + j, left, requantized(&q, v));
+        else v_store_n(y32 + j, left, v);
+    }
+}
+
+#define ROWS(...)                                                                                                      \
+    do {                                                                                                               \
+        for (int64_t i = 0; i < e->m; i++) row(e, i, __VA_ARGS__);                                                     \
+        return;                                                                                                        \
+    } while (0)
+#define FIRST_ACT(a)                                                                                                   \
+    case a:                                                                                                            \
+        if (e->out.quantized) ROWS(a, MCOMP_ACT_NONE, MC_QRESIDUAL_NONE, 1);                                           \
+        ROWS(a, MCOMP_ACT_NONE, MC_QRESIDUAL_NONE, 0)
+
+static void plain(const mc_qepilogue *e)
+{
+    switch (e->act) {
+        FIRST_ACT(MCOMP_ACT_NONE);
+        FIRST_ACT(MCOMP_ACT_RELU);
+        FIRST_ACT(MCOMP_ACT_CLIP);
+        FIRST_ACT(MCOMP_ACT_GELU);
+        FIRST_ACT(MCOMP_ACT_GELU_TANH);
+        FIRST_ACT(MCOMP_ACT_SIGMOID);
+        FIRST_ACT(MCOMP_ACT_TANH);
+        FIRST_ACT(MCOMP_ACT_SILU);
+        FIRST_ACT(MCOMP_ACT_HARDSWISH);
+    default: break;
+    }
+}
+
+static void any(const mc_qepilogue *e) { ROWS(e->act, e->post_act, e->residual, e->out.quantized); }
+
+void NAME(epilogue)(const mc_qepilogue *e)
+{
+    if (e->residual == MC_QRESIDUAL_NONE && e->post_act == MCOMP_ACT_NONE) {
+        plain(e);
+        return;
+    }
+    if (e->act == MCOMP_ACT_NONE && e->residual == MC_QRESIDUAL_F32 && e->post_act == MCOMP_ACT_NONE && !e->out.quantized)
+        ROWS(MCOMP_ACT_NONE, MCOMP_ACT_NONE, MC_QRESIDUAL_F32, 0);
+    if (e->act == MCOMP_ACT_NONE && e->residual == MC_QRESIDUAL_BYTES && e->out.quantized) {
+        if (e->post_act == MCOMP_ACT_RELU) ROWS(MCOMP_ACT_NONE, MCOMP_ACT_RELU, MC_QRESIDUAL_BYTES, 1);
+        if (e->post_act == MCOMP_ACT_NONE) ROWS(MCOMP_ACT_NONE, MCOMP_ACT_NONE, MC_QRESIDUAL_BYTES, 1);
+    }
+    any(e);
+}
+
+void NAME(add)(const mc_qadd *a)
+{
+    const real ra = real_of(&a->a_param), rb = real_of(&a->b_param);
+    const requant q = requant_of(&a->out);
+    for (int64_t j = 0; j < a->n; j += 16) {
+        const int64_t left = a->n - j;
+        mc_v v = v_add(real_value(&ra, bytes_load(a->a + j, left)), real_value(&rb, bytes_load(a->b + j, left)));
+        if (a->relu) v = v_max(v_zero(), v);
+        if (a->out.quantized) bytes_store((uint8_t *)a->out.y + j, left, requantized(&q, v));
+        else v_store_n((float *)a->out.y + j, left, v);
+    }
+}
+
+void NAME(requantize)(const float *x, int64_t n, const mc_qout *out)
+{
+    const requant q = requant_of(out);
+    for (int64_t j = 0; j < n; j += 16) {
+        const mc_v v = v_load_n(x + j, n - j);
+        if (out->quantized) bytes_store((uint8_t *)out->y + j, n - j, requantized(&q, v));
+        else v_store_n((float *)out->y + j, n - j, v);
+    }
+}

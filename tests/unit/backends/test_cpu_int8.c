@@ -1,0 +1,89 @@
+/* Integer implementations of the built-in backend against the operators' references, bit for bit, on every tier. */
+#include <stdlib.h>
+
+#include "kernels/kernels.h"
+#include "support/node.h"
+#include "support/support.h"
+
+static const char *const tiers[] = {"ref", "avx2", "avx512", "avx512_vnni"};
+
+static void check(int tier, const char *kernel, const char *op, const char *attrs, uint32_t constant, int32_t n_in, mc_tensor *const *in)
+{
+    mc_node_case c = {.domain = "mcomp", .op = op, .attrs = attrs, .n_in = n_in, .n_out = 1, .constant = constant, .kernel = kernel};
+    setenv("MCOMP_ISA", tiers[tier], 1);
+    for (int32_t k = 0; k < n_in; k++) c.in[k] = in[k];
+    mc_ck_node(&c);
+}
+#define CHECK(kernel, op, attrs, constant, ...)                                                                        \
+    check(_i, kernel, op, attrs, constant, (int32_t)(sizeof((mc_tensor *[]){__VA_ARGS__}) / sizeof(mc_tensor *)),      \
+          (mc_tensor *[]){__VA_ARGS__})
+#define DIMS(...) (const int64_t[]){__VA_ARGS__}, (int32_t)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+#define F(seed, ...) mc_test_tensor(MCOMP_F32, DIMS(__VA_ARGS__), seed)
+#define U8(seed, ...) bytes(MCOMP_U8, DIMS(__VA_ARGS__), seed)
+#define S8(seed, ...) bytes(MCOMP_I8, DIMS(__VA_ARGS__), seed)
+#define SCALES(seed, n) scales(seed, n)
+
+static mc_tensor *bytes(int32_t dtype, const int64_t *dims, int32_t rank, uint64_t seed)
+{
+    mc_tensor *t = mc_test_tensor(dtype, dims, rank, seed);
+    for (int64_t i = 0; i < mc_tensor_elements(t); i++) ((uint8_t *)t->data)[i] = (uint8_t)((double)mc_test_random(&seed) * 127.99);
+    return t;
+}
+
+static mc_tensor *scales(uint64_t seed, int64_t n)
+{
+    mc_tensor *t = mc_test_tensor(MCOMP_F32, &n, 1, seed);
+    for (int64_t i = 0; i < n; i++) ((float *)t->data)[i] = 0.002f + 0.001f * ((float *)t->data)[i];
+    return t;
+}
+
+#define X "x_scale=0.02f x_zp=13 x_dtype=2 "
+#define XS "x_scale=0.02f x_zp=-5 x_dtype=3 "
+#define Y "y_scale=0.05f y_zp=100 y_dtype=2 "
+#define YS "y_scale=0.05f y_zp=-3 y_dtype=3 "
+
+START_TEST(linear)
+{
+    static const int shapes[][3] = {{1, 7, 5}, {1, 768, 300}, {33, 64, 100}, {128, 48, 33}, {300, 40, 70}, {7, 384, 96}, {65, 1030, 17}, {3, 5, 1}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const int m = shapes[i][0], k = shapes[i][1], n = shapes[i][2];
+        CHECK("qgemm", "QLinear", X, 6, U8(1, m, k), S8(2, k, n), SCALES(3, n));
+        CHECK("qgemm", "QLinear", XS Y "trans_w=1 act='relu'", 14, S8(1, 1, m, k), S8(2, n, k), SCALES(3, n), F(4, n));
+        CHECK("qgemm", "QLinear", X YS "act='gelu'", 14, F(1, m, k), S8(2, k, n), SCALES(3, n), F(4, n));
+        CHECK("qgemm", "QLinear", "mode='token' act='gelu'", 14, F(1, m, k), S8(2, k, n), SCALES(3, n), F(4, n));
+        CHECK("qgemm", "QLinear", "mode='token' ln_eps=0.001f", 14 + 96, F(1, m, k), S8(2, k, n), SCALES(3, n), F(4, n), F(5, m, n), F(6, n), F(7, n));
+        CHECK("qgemm", "QLinear", "mode='tensor' post_act='tanh' trans_w=1", 14, F(1, m, k), S8(2, n, k), SCALES(3, n), F(4, n), F(5, m, n));
+        CHECK("qgemm", "QLinear", X Y "r_scale=0.03f r_zp=7 r_dtype=2 post_act='relu'", 14, U8(1, m, k), S8(2, k, n), SCALES(3, n), F(4, n), U8(5, m, n));
+        CHECK("qgemm", "QLinear", X Y "r_scale=0.03f r_zp=7 r_dtype=3 ln_eps=0.001f", 14 + 96, U8(1, m, k), S8(2, k, n), SCALES(3, n), F(4, n), S8(5, m, n), F(6, n), F(7, n));
+    }
+    CHECK("qgemm", "QLinear", "mode='tensor'", 6, F(1, 500, 257), S8(2, 257, 20), SCALES(3, 20));
+}
+END_TEST
+
+START_TEST(conv)
+{
+    CHECK("qconv", "QConv", X, 6, U8(1, 2, 9, 7, 8), S8(2, 20, 8, 1, 1), SCALES(3, 20));
+    CHECK("qconv", "QConv", X Y "strides=[2,2]", 14, U8(1, 2, 9, 7, 8), S8(2, 20, 8, 1, 1), SCALES(3, 20), F(4, 20));
+    CHECK("qconv", "QConv", XS YS "pads=[1,1,1,1]", 14, S8(1, 2, 9, 7, 8), S8(2, 70, 8, 3, 3), SCALES(3, 70), F(4, 70));
+    CHECK("qconv", "QConv", XS Y "pads=[3,3,3,3] strides=[2,2] act='relu'", 14, S8(1, 1, 37, 41, 3), S8(2, 64, 3, 7, 7), SCALES(3, 64), F(4, 64));
+    CHECK("qconv", "QConv", X Y "pads=[0,2,1,0] strides=[1,3] dilations=[2,3]", 6, U8(1, 3, 20, 23, 5), S8(2, 17, 5, 3, 2), SCALES(3, 17));
+    CHECK("qconv", "QConv", X Y "pads=[1,1,1,1] group=4", 6, U8(1, 2, 9, 11, 12), S8(2, 20, 3, 3, 3), SCALES(3, 20));
+    CHECK("qconv", "QConv", X "group=2", 6, U8(1, 2, 9, 11, 8), S8(2, 6, 4, 3, 3), SCALES(3, 6));
+    CHECK("qconv", "QConv", X Y "pads=[2,2] r_scale=0.03f r_zp=7 r_dtype=3 post_act='relu'", 14, U8(1, 2, 40, 6), S8(2, 33, 6, 5), SCALES(3, 33), F(4, 33), S8(5, 2, 40, 33));
+    CHECK("qconv", "QConv", X "strides=[2] dilations=[2]", 6, U8(1, 2, 140, 4), S8(2, 3, 4, 3), SCALES(3, 3));
+    CHECK("qconv", "QConv", X Y "pads=[1,1,1,1] act='relu'", 14, U8(1, 1, 14, 14, 64), S8(2, 96, 64, 3, 3), SCALES(3, 96), F(4, 96));
+    CHECK("qconv", "QConv", X Y "pads=[5,5,5,5]", 6, U8(1, 1, 3, 2, 4), S8(2, 4, 4, 2, 2), SCALES(3, 4));
+    CHECK("qconv", "QConv", X Y "pads=[0,0,0,150]", 6, U8(1, 1, 3, 2, 4), S8(2, 4, 4, 2, 2), SCALES(3, 4));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("cpu_int8");
+    TCase *t = tcase_create("implementations");
+    const int n = (int)mc_cpu_isa_max() + 1;
+    tcase_add_loop_test(t, linear, 0, n);
+    tcase_add_loop_test(t, conv, 0, n);
+    suite_add_tcase(s, t);
+    return mc_test_main(s);
+}
