@@ -15,20 +15,20 @@ typedef void (*select_fn)(const uint8_t *const *in, const int64_t *step, uint8_t
             y[k] = (R)(expr);                                                                                          \
         }                                                                                                              \
     }
-#define COMPARE(op, expr)                                                                                              \
+#define ORDER(op, expr)                                                                                                \
     LOOP(op##_f32, float, uint8_t, expr)                                                                               \
     LOOP(op##_i32, int32_t, uint8_t, expr)                                                                             \
-    LOOP(op##_i64, int64_t, uint8_t, expr)                                                                             \
-    LOOP(op##_u8, uint8_t, uint8_t, expr)
+    LOOP(op##_i64, int64_t, uint8_t, expr)
 #define ARITHMETIC(op, expr32, expr64)                                                                                 \
     LOOP(op##_i32, int32_t, int32_t, expr32)                                                                           \
     LOOP(op##_i64, int64_t, int64_t, expr64)
 
-COMPARE(equal, a == b)
-COMPARE(less, a < b)
-COMPARE(less_equal, a <= b)
-COMPARE(greater, a > b)
-COMPARE(greater_equal, a >= b)
+ORDER(equal, a == b)
+LOOP(equal_u8, uint8_t, uint8_t, a == b)
+ORDER(less, a < b)
+ORDER(less_equal, a <= b)
+ORDER(greater, a > b)
+ORDER(greater_equal, a >= b)
 LOOP(and_u8, uint8_t, uint8_t, a && b)
 LOOP(or_u8, uint8_t, uint8_t, a || b)
 LOOP(xor_u8, uint8_t, uint8_t, (a != 0) != (b != 0))

