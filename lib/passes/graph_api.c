@@ -56,6 +56,7 @@ int32_t mcomp_graph_info_get(const mcomp_graph *g, mcomp_graph_info *out)
     i.ir_version = g->g->ir_version;
     i.opset = mc_graph_opset(g->g, "");
     i.macs_free_axis = 1;
+    i.file_bytes = g->file_bytes;
     mc_count_parameters(g->g, &i.parameters, &i.parameter_bytes);
     const int32_t st = mc_count_macs(g->g, i.macs_free_axis, &i.macs);
     if (st != MCOMP_OK) return st;
@@ -182,4 +183,15 @@ int32_t mcomp_graph_expose(mcomp_graph *g, const char *value)
     mc_value *v = mc_graph_find_value(g->g, value);
     if (!v) return mc_fail(MCOMP_ARGUMENT, value, "there is no value of this name in the graph");
     return v->flags & MC_VALUE_OUTPUT ? MCOMP_OK : mc_graph_add_output(g->g, v);
+}
+
+int32_t mcomp_graph_fix_input(mcomp_graph *g, const char *input, const mcomp_tensor *t)
+{
+    mc_pass_options o = {0};
+    MC_API_ENTER();
+    MC_CHECK_ARG(1, g, "g", "is NULL");
+    MC_CHECK_ARG(2, input, "input", "is NULL");
+    MC_CHECK_ARG(3, t, "t", "is NULL");
+    if (g->ctx) o.fold_bytes = g->ctx->options.max_fold_bytes;
+    return mc_pass_fix_input(g->g, input, &t->t, &o);
 }
