@@ -8,7 +8,7 @@
 void mc_data_from_tensor(const mc_tensor *t, mc_shape_data *out)
 {
     out->n = -1;
-    if (!t || !mc_dtype_is_integer(t->dtype) || t->shape.rank > 1) return;
+    if (!t || (!mc_dtype_is_integer(t->dtype) && t->dtype != MCOMP_BOOL) || t->shape.rank > 1) return;
     const int64_t n = mc_tensor_elements(t);
     if (n > MC_SHAPE_DATA) return;
     out->n = (int32_t)n;
@@ -63,7 +63,7 @@ static void walk(mc_scope *s, const mc_value *v, mc_shape_data *out)
 
 static int small_integer(const mc_type *t)
 {
-    if (t->dtype != MCOMP_UNDEFINED && !mc_dtype_is_integer(t->dtype)) return 0;
+    if (t->dtype != MCOMP_UNDEFINED && t->dtype != MCOMP_BOOL && !mc_dtype_is_integer(t->dtype)) return 0;
     return t->rank <= 1 && !(t->rank == 1 && t->dim[0] > MC_SHAPE_DATA);
 }
 
@@ -90,6 +90,12 @@ void mc_scope_data(mc_scope *s, const mc_value *v, mc_shape_data *out)
         walk(s, v, out);
         forget_foreign(s->g, out);
     }
+}
+
+void mc_infer_data(mc_graph *g, const mc_value *v, mc_shape_data *out)
+{
+    mc_scope s = {.g = g, .budget = MC_WALK_BUDGET};
+    mc_scope_data(&s, v, out);
 }
 
 int32_t mc_scope_remember(mc_scope *s, const mc_value *v, const mc_shape_data *d)

@@ -78,8 +78,8 @@ typedef struct mc_walk {
     int64_t off[MC_WALK_OPERANDS], step[MC_WALK_OPERANDS];
 } mc_walk;
 void mc_walk_init(mc_walk *w, const mc_shape *space, int32_t n, int64_t stride[][MC_MAX_RANK]);
-/* Operand 0 is contiguous over `space`; operands 1.. are the tensors broadcast to it. */
-void mc_walk_broadcast(mc_walk *w, const mc_shape *space, int32_t n, const mc_tensor *const *t);
+/* Operand 0 is contiguous over `space`; operands 1.. are the tensors broadcast to it (MCOMP_SHAPE when they do not). */
+int32_t mc_walk_broadcast(mc_walk *w, const mc_op_run *r, const mc_shape *space, int32_t n, const mc_tensor *const *t);
 void mc_walk_next(mc_walk *w); /* to the next row */
 #define MC_WALK_ROWS(w) for (int64_t row_ = 0; row_ < (w)->rows; row_++, mc_walk_next(w))
 
@@ -89,7 +89,12 @@ void mc_move(mc_tensor *to, int64_t to_off, const int64_t *to_stride, const mc_t
 void mc_contiguous_strides(const mc_shape *s, int64_t stride[MC_MAX_RANK]);
 /* Element `from_i` of one tensor to element `to_i` of another of the same dtype. */
 void mc_move_one(mc_tensor *to, int64_t to_i, const mc_tensor *from, int64_t from_i);
+int32_t mc_move_broadcast(const mc_op_run *r, mc_tensor *to, const mc_tensor *from);
 /* Same elements in the same order (views). */
 void mc_move_all(mc_tensor *to, const mc_tensor *from);
+/* to[i, j, ..] = from[map0[i], map1[j], ..], or fill[0] where a map says -1 (fill may be NULL when none does). */
+void mc_move_mapped(mc_tensor *to, const mc_tensor *from, const int64_t *const *map, const mc_tensor *fill);
+/* Output k must have this shape (the plan may have assumed another one): MCOMP_SHAPE. */
+int32_t mc_run_expect(const mc_op_run *r, int32_t k, const mc_shape *want);
 
 #endif

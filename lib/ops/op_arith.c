@@ -110,7 +110,8 @@ static int32_t apply(const mc_op_run *r, int kind, mc_tensor *y, const mc_tensor
     const mc_tensor *t[2] = {a, b};
     mc_walk w;
     int bad = 0;
-    mc_walk_broadcast(&w, &y->shape, 2, t);
+    const int32_t st = mc_walk_broadcast(&w, r, &y->shape, 2, t);
+    if (st != MCOMP_OK) return st;
     switch (y->dtype) {
         CASE(MCOMP_F32, float, row_f32)
         CASE(MCOMP_F64, double, row_f64)
@@ -179,12 +180,9 @@ done:
 static int32_t forward(const mc_op_run *r, int kind)
 {
     mc_tensor *y = r->out[0];
-    int64_t to[MC_MAX_RANK], from[MC_MAX_RANK];
     int32_t st = MCOMP_OK;
     if (r->n_in == 2) return apply(r, kind, y, r->in[0], r->in[1]);
-    mc_contiguous_strides(&y->shape, to);
-    mc_shape_broadcast_strides(&r->in[0]->shape, &y->shape, from);
-    mc_move(y, 0, to, r->in[0], 0, from, &y->shape);
+    MC_TRY(mc_move_broadcast(r, y, r->in[0]));
     for (int32_t i = 1; i < r->n_in; i++) MC_TRY(apply(r, kind, y, y, r->in[i]));
 done:
     return st;

@@ -65,3 +65,26 @@ UNARY(Softplus, 22, 1, MC_Q_UNARY, 0, 0, x > 30.0 ? x + log1p(exp(-x)) : log1p(e
 UNARY(Mish, 22, 18, MC_Q_UNARY, 0, 0, x *tanh(x > 30.0 ? x : log1p(exp(x))))
 UNARY(HardSigmoid, 22, 6, MC_Q_UNARY, ATTR("alpha", 0.2f), ATTR("beta", 0.5f), fmax(0.0, fmin(1.0, p->a *x + p->b)))
 UNARY(HardSwish, 22, 14, MC_Q_UNARY, 0, 0, x *fmax(0.0, fmin(1.0, x / 6.0 + 0.5)))
+
+/* Gelu: approximate = none (erf) or tanh. */
+static double gelu_erf(double x, const params *p)
+{
+    (void)p;
+    return 0.5 * x * (1.0 + erf(x * 0.70710678118654752440));
+}
+
+static double gelu_tanh(double x, const params *p)
+{
+    (void)p;
+    return 0.5 * x * (1.0 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
+}
+
+static int32_t forward_gelu(const mc_op_run *r)
+{
+    const char *s = mc_attr_s(r->node, "approximate", "none");
+    if (strcmp(s, "none") != 0 && strcmp(s, "tanh") != 0) return mc_op_fail(r, MCOMP_FORMAT, "unknown approximation");
+    return run(r, s[0] == 't' ? gelu_tanh : gelu_erf, 0, 0);
+}
+
+const mc_op mc_op_Gelu = {.name = "Gelu", .domain = "", .version = 20, .since = 20, .min_in = 1, .max_in = 1, .min_out = 1,
+                          .max_out = 1, .traits = MC_OP_ELEMENTWISE, .quant = MC_Q_UNARY, .infer = infer, .forward = forward_gelu};

@@ -119,6 +119,8 @@ int32_t mc_op_all(const mc_op *const **table);
 int32_t mc_infer_node(mc_graph *g, mc_node *n);
 /* Whole graph, in order. Unknown operators leave unknown types. */
 int32_t mc_infer_graph(mc_graph *g);
+/* What is known of the elements of v (n = -1: nothing), by asking its producers, a bounded number of them. */
+void mc_infer_data(mc_graph *g, const mc_value *v, mc_shape_data *out);
 /* MACs and flops of one node with known types; zero where unknown. */
 int32_t mc_op_count(const mc_node *n, mc_op_cost *cost);
 /* Infers output types from concrete input tensors (all values known), then runs the reference; outputs are created.

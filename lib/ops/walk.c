@@ -46,12 +46,28 @@ void mc_walk_init(mc_walk *w, const mc_shape *space, int32_t n, int64_t stride[]
     }
 }
 
-void mc_walk_broadcast(mc_walk *w, const mc_shape *space, int32_t n, const mc_tensor *const *t)
+/* Every axis of s is 1 or that of the space: nothing can be read out of bounds. */
+static int fits(const mc_shape *s, const mc_shape *space)
+{
+    const int32_t skip = space->rank - s->rank;
+    for (int32_t i = 0; i < s->rank; i++)
+        if (skip < 0 || (s->dim[i] != 1 && s->dim[i] != space->dim[skip + i])) return 0;
+    return 1;
+}
+
+int32_t mc_walk_broadcast(mc_walk *w, const mc_op_run *r, const mc_shape *space, int32_t n, const mc_tensor *const *t)
 {
     int64_t stride[MC_WALK_OPERANDS][MC_MAX_RANK];
+    char a[96], b[96];
     mc_contiguous_strides(space, stride[0]);
-    for (int32_t k = 0; k < n; k++) mc_shape_broadcast_strides(&t[k]->shape, space, stride[k + 1]);
+    for (int32_t k = 0; k < n; k++) {
+        if (!fits(&t[k]->shape, space))
+            return mc_op_fail(r, MCOMP_SHAPE, "%s does not broadcast to %s", mc_shape_text(&t[k]->shape, a, sizeof a),
+                              mc_shape_text(space, b, sizeof b));
+        mc_shape_broadcast_strides(&t[k]->shape, space, stride[k + 1]);
+    }
     mc_walk_init(w, space, n + 1, stride);
+    return MCOMP_OK;
 }
 
 void mc_walk_next(mc_walk *w)
@@ -122,8 +138,47 @@ void mc_move(mc_tensor *to, int64_t to_off, const int64_t *to_stride, const mc_t
     }
 }
 
+int32_t mc_move_broadcast(const mc_op_run *r, mc_tensor *to, const mc_tensor *from)
+{
+    int64_t ts[MC_MAX_RANK], fs[MC_MAX_RANK];
+    mc_walk w;
+    const int32_t st = mc_walk_broadcast(&w, r, &to->shape, 1, &from);
+    if (st != MCOMP_OK) return st;
+    mc_contiguous_strides(&to->shape, ts);
+    mc_shape_broadcast_strides(&from->shape, &to->shape, fs);
+    mc_move(to, 0, ts, from, 0, fs, &to->shape);
+    return MCOMP_OK;
+}
+
 void mc_move_all(mc_tensor *to, const mc_tensor *from)
 {
     const uint64_t bytes = mc_tensor_bytes(to);
     if (bytes) memcpy(to->data, from->data, (size_t)bytes);
+}
+
+void mc_move_mapped(mc_tensor *to, const mc_tensor *from, const int64_t *const *map, const mc_tensor *fill)
+{
+    int64_t at[MC_MAX_RANK] = {0}, stride[MC_MAX_RANK];
+    const int32_t rank = to->shape.rank;
+    const int64_t n = mc_tensor_elements(to);
+    mc_contiguous_strides(&from->shape, stride);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t off = 0;
+        int inside = 1;
+        for (int32_t a = 0; a < rank; a++) {
+            inside &= map[a][at[a]] >= 0;
+            off += map[a][at[a]] * stride[a];
+        }
+        if (inside) mc_move_one(to, i, from, off);
+        else if (fill) mc_move_one(to, i, fill, 0);
+        for (int32_t a = rank - 1; a >= 0 && ++at[a] == to->shape.dim[a]; a--) at[a] = 0;
+    }
+}
+
+int32_t mc_run_expect(const mc_op_run *r, int32_t k, const mc_shape *want)
+{
+    char a[96], b[96];
+    if (mc_shape_equal(&r->out[k]->shape, want)) return MCOMP_OK;
+    return mc_op_fail(r, MCOMP_SHAPE, "the result has shape %s, not %s", mc_shape_text(want, a, sizeof a),
+                      mc_shape_text(&r->out[k]->shape, b, sizeof b));
 }

@@ -9,12 +9,14 @@
 
 #include "ops/ops.h"
 
+/* Types may be symbolic (mc_type): a negative dim is compared for equality and never turned into a number, so one plan serves
+ * every size of its inputs. Static models simply have numbers everywhere. */
 enum {
     MC_STAGE_LOAD = 1,  /* shape-independent, exact: identities, constant folding, constant If, BatchNormalization folding.
                            Also what the quantizer runs before it works. */
-    MC_STAGE_SHAPE = 2, /* on concrete shapes: folding of shape arithmetic, no-op removal */
-    MC_STAGE_FUSE = 4,  /* on concrete shapes: ONNX patterns -> better ONNX operators (LayerNormalization, Gelu, Gather) */
-    MC_STAGE_LOWER = 8  /* on concrete shapes: into the mcomp domain (integer regions, Linear, Attention, channels-last) */
+    MC_STAGE_SHAPE = 2, /* shape arithmetic that is known, constant shapes (with 0 and -1 for symbols), no-op removal */
+    MC_STAGE_FUSE = 4,  /* ONNX patterns -> better ONNX operators (LayerNormalization, Gelu, Softmax, Gather) */
+    MC_STAGE_LOWER = 8  /* into the mcomp domain (integer regions, Linear, Attention, channels-last) */
 };
 
 typedef struct mc_pass_options {
@@ -48,7 +50,8 @@ mc_node *mc_match_producer(const mc_node *n, int32_t i, const char *op);
 int32_t mc_match_scalar_operand(const mc_node *n, double *v);
 /* Every value of `inner` nodes except `keep` is used only inside the set (safe to replace the whole pattern). */
 int mc_match_closed(mc_node *const *inner, int32_t n, const mc_value *keep);
-/* Builds node, infers its type, replaces `old` by its output 0 and inherits names; the old nodes die with remove_dead. */
+/* Builds a node without attributes, infers its type, replaces `old` (may be NULL) by its output 0 and inherits names; the old
+ * nodes die with remove_dead. */
 int32_t mc_rewrite(mc_graph *g, const char *domain, const char *op, const char *origin, const mc_node *replaced,
                    int32_t n_in, mc_value *const *in, mc_value *old, mc_node **out);
 
