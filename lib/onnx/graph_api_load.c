@@ -45,6 +45,14 @@ int32_t mcomp_graph_load_memory(mcomp_graph **out, mcomp_context *ctx, const voi
 
 int32_t mcomp_save_options_init(mcomp_save_options *o, uint32_t size) { return mc_options_init(o, size, sizeof *o, "options"); }
 
+int32_t mcomp_graph_save(const mcomp_graph *g, const char *path, const mcomp_save_options *options)
+{
+    MC_API_ENTER();
+    MC_CHECK_ARG(1, g, "g", "is NULL");
+    MC_CHECK_ARG(2, path, "path", "is NULL");
+    return mc_onnx_save(g->g, path, options);
+}
+
 int32_t mcomp_tensor_load_pb(mcomp_tensor **out, const char *path, char *name, uint64_t cap)
 {
     mc_tensor *t = NULL;

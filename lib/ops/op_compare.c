@@ -124,7 +124,10 @@ static int32_t infer_float_test(mc_infer *c)
 static int32_t forward_isnan(const mc_op_run *r)
 {
     const int64_t n = mc_tensor_elements(r->out[0]);
-    for (int64_t i = 0; i < n; i++) ((uint8_t *)r->out[0]->data)[i] = isnan(mc_tensor_get_f64(r->in[0], i)) ? 1 : 0;
+    for (int64_t i = 0; i < n; i++) {
+        const double v = mc_tensor_get_f64(r->in[0], i);
+        ((uint8_t *)r->out[0]->data)[i] = v != v; /* nothing but NaN differs from itself */
+    }
     return MCOMP_OK;
 }
 

@@ -66,13 +66,13 @@ static int32_t infer_qlinear(mc_infer *c)
     int32_t st = MCOMP_OK;
     MC_TRY(infer_product(c, 0, 3));
     for (int32_t i = 0; i < 6; i += 3) {
-        MC_TRY(mc_nn_need_dtype(c, i + 1, MCOMP_F32));
+        MC_TRY(mc_nn_need_float(c, i + 1));
         MC_TRY(mc_nn_need_positive(c, i + 1, "scale"));
         if (c->in[i]->dtype) MC_TRY(mc_nn_need_dtype(c, i + 2, c->in[i]->dtype));
         MC_TRY(check_side(c, i + 1, c->in[i], i == 0));
         MC_TRY(check_side(c, i + 2, c->in[i], i == 0));
     }
-    MC_TRY(mc_nn_need_dtype(c, 6, MCOMP_F32));
+    MC_TRY(mc_nn_need_float(c, 6));
     MC_TRY(mc_nn_need_positive(c, 6, "scale of y"));
     MC_TRY(mc_nn_need_byte(c, 7));
     for (int32_t i = 6; i < 8; i++) {
@@ -138,8 +138,8 @@ static void store(const side *a, const side *b, const target *to, int64_t ma, in
         ((int32_t *)y->data)[at] = (int32_t)(uint32_t)(uint64_t)acc;
         return;
     }
-    const float sa = ((const float *)a->scale->data)[parameter_at(a, a->scale, ma, i, a->rows)];
-    const float sb = ((const float *)b->scale->data)[parameter_at(b, b->scale, mb, j, b->cols)];
+    const float sa = (float)mc_nn_at(a->scale, parameter_at(a, a->scale, ma, i, a->rows));
+    const float sb = (float)mc_nn_at(b->scale, parameter_at(b, b->scale, mb, j, b->cols));
     mc_nn_put_byte(y, at, mc_quant_round((float)acc * (sa * sb / to->scale), to->zp, to->lo, to->hi));
 }
 
@@ -185,7 +185,7 @@ static int32_t forward_qlinear(const mc_op_run *r)
     side a, b;
     if (st != MCOMP_OK) return st;
     const int is_unsigned = r->out[0]->dtype == MCOMP_U8;
-    const target to = {.scale = *(const float *)r->in[6]->data, .zp = mc_nn_byte(r->in[7], 0), .lo = is_unsigned ? 0 : -128,
+    const target to = {.scale = (float)mc_nn_at(r->in[6], 0), .zp = mc_nn_byte(r->in[7], 0), .lo = is_unsigned ? 0 : -128,
                        .hi = is_unsigned ? 255 : 127};
     open_side(&a, r->in[0], r->in[1], r->in[2], 1);
     open_side(&b, r->in[3], r->in[4], r->in[5], 0);

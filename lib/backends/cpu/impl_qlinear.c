@@ -4,7 +4,6 @@
 
 enum { STATIC, TOKEN, TENSOR };
 
-#define SMALL_MACS 200000  /* below this the pool is not woken */
 #define CHUNK 16384        /* least elements of a task that looks for the extremes of X */
 #define CHUNKS 64          /* most such tasks */
 #define COLUMNS 48         /* column tasks are multiples of this */
@@ -195,11 +194,7 @@ static int32_t run(const mc_cpu_step *s, const mcomp_run_args *a)
     j.cols = task_columns(l, j.m);
     j.col_tasks = (l->n + j.cols - 1) / j.cols;
     const int64_t tasks = (j.m + j.tile - 1) / j.tile * j.col_tasks;
-    if (j.m * l->k * l->n < SMALL_MACS) {
-        for (int64_t i = 0; i < tasks; i++) task(&j, i, 0);
-    } else {
-        s->host->parallel_for(a->pool, tasks, task, &j);
-    }
+    mc_q_parallel(s, a, tasks, (double)j.m * (double)l->k * (double)l->n, task, &j);
     return MCOMP_OK;
 }
 

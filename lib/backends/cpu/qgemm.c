@@ -209,6 +209,15 @@ void mc_q_tile_run(const mc_q_tile *t)
     if (f->layernorm) normalise(t, rows, ld_rows);
 }
 
+#define SMALL_MACS 200000.0 /* about as long as it takes to wake the pool */
+
+void mc_q_parallel(const mc_cpu_step *s, const mcomp_run_args *a, int64_t tasks, double macs, mcomp_bk_task_fn fn, void *ctx)
+{
+    if (macs >= SMALL_MACS && tasks > 1) s->host->parallel_for(a->pool, tasks, fn, ctx);
+    else
+        for (int64_t i = 0; i < tasks; i++) fn(ctx, i, 0);
+}
+
 /* ---- claims ---- */
 
 double mc_q_guess(const mc_type *t)

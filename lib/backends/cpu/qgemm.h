@@ -69,6 +69,9 @@ typedef struct mc_q_tile {
 uint64_t mc_q_tile_scratch(const mc_kernels *k, const mc_qgemm_shape *s, int64_t m, const mc_q_finish *f);
 void mc_q_tile_run(const mc_q_tile *t);
 
+/* Runs the tasks over the pool, or in the caller if they are too little to wake it for. */
+void mc_q_parallel(const mc_cpu_step *s, const mcomp_run_args *a, int64_t tasks, double macs, mcomp_bk_task_fn fn, void *ctx);
+
 /* Estimated microseconds on one thread; name: "<name>:<tier>". Returns 1. */
 int32_t mc_q_claim(mcomp_claim *c, const char *name, double macs, double bytes);
 /* Elements of a type, symbols counting 128. */

@@ -60,12 +60,30 @@ START_TEST(linear)
 }
 END_TEST
 
+START_TEST(conv)
+{
+    CHECK("qconv", "QConv", X, 6, U8(1, 2, 9, 7, 8), S8(2, 20, 8, 1, 1), SCALES(3, 20));
+    CHECK("qconv", "QConv", X Y "strides=[2,2]", 14, U8(1, 2, 9, 7, 8), S8(2, 20, 8, 1, 1), SCALES(3, 20), F(4, 20));
+    CHECK("qconv", "QConv", XS YS "pads=[1,1,1,1]", 14, S8(1, 2, 9, 7, 8), S8(2, 70, 8, 3, 3), SCALES(3, 70), F(4, 70));
+    CHECK("qconv", "QConv", XS Y "pads=[3,3,3,3] strides=[2,2] act='relu'", 14, S8(1, 1, 37, 41, 3), S8(2, 64, 3, 7, 7), SCALES(3, 64), F(4, 64));
+    CHECK("qconv", "QConv", X Y "pads=[0,2,1,0] strides=[1,3] dilations=[2,3]", 6, U8(1, 3, 20, 23, 5), S8(2, 17, 5, 3, 2), SCALES(3, 17));
+    CHECK("qconv", "QConv", X Y "pads=[1,1,1,1] group=4", 6, U8(1, 2, 9, 11, 12), S8(2, 20, 3, 3, 3), SCALES(3, 20));
+    CHECK("qconv", "QConv", X "group=2", 6, U8(1, 2, 9, 11, 8), S8(2, 6, 4, 3, 3), SCALES(3, 6));
+    CHECK("qconv", "QConv", X Y "pads=[2,2] r_scale=0.03f r_zp=7 r_dtype=3 post_act='relu'", 14, U8(1, 2, 40, 6), S8(2, 33, 6, 5), SCALES(3, 33), F(4, 33), S8(5, 2, 40, 33));
+    CHECK("qconv", "QConv", X "strides=[2] dilations=[2]", 6, U8(1, 2, 140, 4), S8(2, 3, 4, 3), SCALES(3, 3));
+    CHECK("qconv", "QConv", X Y "pads=[1,1,1,1] act='relu'", 14, U8(1, 1, 14, 14, 64), S8(2, 96, 64, 3, 3), SCALES(3, 96), F(4, 96));
+    CHECK("qconv", "QConv", X Y "pads=[5,5,5,5]", 6, U8(1, 1, 3, 2, 4), S8(2, 4, 4, 2, 2), SCALES(3, 4));
+    CHECK("qconv", "QConv", X Y "pads=[0,0,0,150]", 6, U8(1, 1, 3, 2, 4), S8(2, 4, 4, 2, 2), SCALES(3, 4));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("cpu_int8");
     TCase *t = tcase_create("implementations");
     const int n = (int)mc_cpu_isa_max() + 1;
     tcase_add_loop_test(t, linear, 0, n);
+    tcase_add_loop_test(t, conv, 0, n);
     suite_add_tcase(s, t);
     return mc_test_main(s);
 }

@@ -1,0 +1,71 @@
+/* Which nodes can run on integers, and what belongs to them. */
+#include "quant/plan.h"
+
+const char *mc_q_not_weighted(const mc_node *n)
+{
+    const mc_tensor *w = n->n_in > 1 && n->in[1] ? mc_value_const(n->in[1]) : NULL;
+    if (!n->desc || n->desc->quant != MC_Q_WEIGHTED || n->n_in < 2) return "not a weighted operator";
+    if (!n->in[0] || mc_value_const(n->in[0])) return "its first input is a constant";
+    if (!w) return "both inputs are computed";
+    if (w->dtype != MCOMP_F32) return "its weight is not float32";
+    if (n->in[0]->type.dtype && n->in[0]->type.dtype != MCOMP_F32) return "its input is not float32";
+    if (mc_tensor_elements(w) == 0) return "its weight is empty";
+    if (mc_node_is(n, "MatMul") || mc_node_is(n, "Gemm")) {
+        if (w->shape.rank != 2) return "its weight is not a matrix";
+        if (mc_attr_i(n, "transA", 0) != 0) return "its first input is transposed";
+        if (mc_node_is(n, "MatMul") && n->in[0]->type.rank >= 0 && n->in[0]->type.rank < 2) return "its input is a vector";
+    } else if (w->shape.rank < 3) {
+        return "its weight has no spatial axis";
+    }
+    return NULL;
+}
+
+int mc_q_kind_fits(const mc_node *n, int32_t kind)
+{
+    return kind == MC_QK_FLOAT || kind == MC_QK_STATIC || mc_node_is(n, "MatMul") || mc_node_is(n, "Gemm");
+}
+
+int32_t mc_q_weight_axis(const mc_node *n)
+{
+    if (mc_node_is(n, "MatMul")) return 1;
+    if (mc_node_is(n, "Gemm")) return mc_attr_i(n, "transB", 0) ? 0 : 1;
+    if (mc_node_is(n, "ConvTranspose")) return mc_attr_i(n, "group", 1) == 1 ? 1 : -1;
+    return 0;
+}
+
+int mc_q_is_activation(const mc_node *n)
+{
+    static const char *const names[] = {"Relu", "Clip", "LeakyRelu", "HardSwish", "HardSigmoid", "Sigmoid", "Tanh", "Gelu",
+                                        "Elu", NULL};
+    for (int32_t i = 0; names[i]; i++)
+        if (mc_node_is(n, names[i])) return 1;
+    return 0;
+}
+
+mc_value *mc_q_after(const mc_node *n)
+{
+    mc_value *v = n->out[0];
+    const mc_node *user = mc_value_only_user(v);
+    if (user && mc_node_is(n, "MatMul") && mc_node_is(user, "Add") && user->n_in == 2 &&
+        (mc_value_const(user->in[0]) || mc_value_const(user->in[1]))) {
+        v = user->out[0];
+        user = mc_value_only_user(v);
+    }
+    while (user && mc_q_is_activation(user) && user->in[0] == v) {
+        v = user->out[0];
+        user = mc_value_only_user(v);
+    }
+    return v;
+}
+
+void mc_q_candidates(mc_qplan *p)
+{
+    for (int64_t i = 0; i < p->n_nodes; i++) {
+        const mc_node *n = p->g->nodes[i];
+        mc_op_cost cost;
+        if (n->dead || !n->desc || n->desc->quant != MC_Q_WEIGHTED) continue;
+        p->node[i].why = mc_q_not_weighted(n);
+        p->node[i].candidate = p->node[i].why == NULL;
+        if (mc_op_count(n, &cost) == MCOMP_OK) p->node[i].macs = cost.macs;
+    }
+}
