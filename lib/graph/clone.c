@@ -86,8 +86,11 @@ done:
 static int32_t copy_heads(mc_graph *c, const mc_graph *g)
 {
     int32_t st = MCOMP_OK;
-    int64_t dim;
-    for (int64_t i = 0; i < g->n_symbols; i++) MC_TRY(mc_graph_symbol(c, g->symbols[i], &dim));
+    MC_TRY(mc_grow(&c->symbols, &c->cap_symbols, g->n_symbols, sizeof *c->symbols));
+    for (int64_t i = 0; i < g->n_symbols; i++) {
+        if (!(c->symbols[i] = mc_strdup(g->symbols[i]))) return MCOMP_NO_MEMORY;
+        c->n_symbols++;
+    }
     for (int64_t i = 0; i < g->n_meta; i++) MC_TRY(mc_graph_set_meta(c, g->meta[i].key, g->meta[i].value));
     MC_TRY(mc_grow(&c->opsets, &c->cap_opsets, g->n_opsets, sizeof *c->opsets));
     for (int64_t i = 0; i < g->n_opsets; i++) {

@@ -191,3 +191,18 @@ int32_t mc_value_rename(mc_graph *g, mc_value *v, const char *name)
     v->name = copy;
     return MCOMP_OK;
 }
+
+int32_t mc_graph_align_constants(mc_graph *g)
+{
+    int32_t st = MCOMP_OK;
+    for (int64_t i = 0; i < g->n_values; i++)
+        if (g->values[i]->init) MC_TRY(mc_tensor_align(g->values[i]->init));
+    for (int64_t i = 0; i < g->n_nodes; i++)
+        for (int32_t k = 0; k < g->nodes[i]->n_attrs; k++) {
+            const mc_attr *a = &g->nodes[i]->attrs[k];
+            if (a->tensor) MC_TRY(mc_tensor_align(a->tensor));
+            if (a->graph) MC_TRY(mc_graph_align_constants(a->graph));
+        }
+done:
+    return st;
+}

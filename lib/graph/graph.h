@@ -174,6 +174,9 @@ int32_t mc_node_inherit(mc_node *n, const mc_node *replaced, const char *origin)
 int32_t mc_value_make_const(mc_graph *g, mc_value *v, mc_tensor *t);
 int32_t mc_value_rename(mc_graph *g, mc_value *v, const char *name);
 
+/* mc_tensor_align on every constant, subgraphs included: before anything reads weights of a graph that came from a file. */
+int32_t mc_graph_align_constants(mc_graph *g);
+
 /* ---- attributes ------------------------------------------------------------------------------------------------ */
 const mc_attr *mc_node_attr(const mc_node *n, const char *name);
 int64_t mc_attr_i(const mc_node *n, const char *name, int64_t otherwise);

@@ -172,7 +172,7 @@ int32_t mcomp_graph_finish(mcomp_graph *g)
     MC_TRY(mc_graph_sort(g->g));
     MC_TRY(mc_graph_validate(g->g));
     MC_TRY(mc_onnx_upgrade(g->ctx, g->g, (int32_t)mc_graph_opset(g->g, "")));
-    MC_TRY(mc_infer_graph(g->g));
+    MC_TRY(mc_onnx_infer(g->ctx, g->g));
 done:
     return st;
 }

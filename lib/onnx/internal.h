@@ -83,6 +83,10 @@ int32_t mc_onnx_constant_in(mc_onnx_file *f, const McOnnx__Node *p, mc_tensor **
 
 /* upgrade.c: every known operator to its internal version. */
 int32_t mc_onnx_upgrade(mcomp_context *ctx, mc_graph *g, int32_t opset);
+/* Types of all values. Nodes in a form that inference does not support (mcomp_graph_unsupported tells them) become opaque
+ * instead of stopping those who only want to look. */
+int32_t mc_onnx_infer(mcomp_context *ctx, mc_graph *g);
+int32_t mc_onnx_capture_types(const mc_graph *outer, const mc_node *n, mc_graph *sub);
 
 /* Attribute kinds that mc_attr has no place for (tensor lists, types, sparse tensors): the serialized AttributeProto in
  * mc_attr.s, so that opaque nodes are written back as they were. */

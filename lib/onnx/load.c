@@ -59,10 +59,23 @@ done:
     return st;
 }
 
+/* Is there any node of the default domain? */
+static int uses_default(const McOnnx__Graph *g)
+{
+    for (size_t i = 0; i < g->n_node; i++) {
+        const McOnnx__Node *n = g->node[i];
+        const char *d = mc_onnx_text(n->domain);
+        if (!*d || strcmp(d, "ai.onnx") == 0) return 1;
+        for (size_t k = 0; k < n->n_attribute; k++)
+            if (n->attribute[k]->g && uses_default(n->attribute[k]->g)) return 1;
+    }
+    return 0;
+}
+
 static int32_t check_model(const mc_onnx_file *f, int64_t *opset)
 {
     const McOnnx__Model *m = f->model;
-    int32_t found = 0;
+    int found = 0;
     *opset = 0;
     if (!m->graph) return mc_fail(MCOMP_FORMAT, f->where, "no ONNX model: there is no graph in it");
     if (!m->has_ir_version) return mc_fail(MCOMP_FORMAT, f->where, "no ONNX model: the IR version is missing");
@@ -71,11 +84,13 @@ static int32_t check_model(const mc_onnx_file *f, int64_t *opset)
     for (size_t i = 0; i < m->n_opset_import; i++) {
         const char *d = mc_onnx_text(m->opset_import[i]->domain);
         if (*d && strcmp(d, "ai.onnx") != 0) continue;
-        if (found++) return mc_fail(MCOMP_FORMAT, f->where, "the default operator set is imported twice");
+        if (found && *opset != m->opset_import[i]->version) return mc_fail(MCOMP_FORMAT, f->where, "the default operator set is imported in two versions");
         *opset = m->opset_import[i]->version;
+        found = 1;
     }
-    if (!found) return mc_fail(MCOMP_UNSUPPORTED, f->where, "the model does not say which operator set it uses; 7 to %d are supported", MC_ONNX_OPSET_MAX);
-    if (*opset < MC_ONNX_OPSET_MIN || *opset > MC_ONNX_OPSET_MAX) {
+    if (!found && uses_default(m->graph))
+        return mc_fail(MCOMP_UNSUPPORTED, f->where, "the model does not say which operator set it uses; 7 to %d are supported", MC_ONNX_OPSET_MAX);
+    if (found && (*opset < MC_ONNX_OPSET_MIN || *opset > MC_ONNX_OPSET_MAX)) {
         (void)mc_fail(MCOMP_UNSUPPORTED, f->where, "operator set (opset) %lld; 7 to %d are supported", (long long)*opset, MC_ONNX_OPSET_MAX);
         return mc_fail_hint("convert the model to a supported opset, for example with onnx.version_converter");
     }
@@ -142,7 +157,7 @@ static int32_t file_load(mc_onnx_file *f, mc_graph **out)
     MC_TRY(heads_in(f, g));
     MC_TRY(mc_graph_validate(g));
     MC_TRY(mc_onnx_upgrade(f->ctx, g, (int32_t)opset));
-    MC_TRY(mc_infer_graph(g));
+    MC_TRY(mc_onnx_infer(f->ctx, g));
     MC_TRY(adopt_outputs(f, g));
     *out = g;
     g = NULL;

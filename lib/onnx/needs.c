@@ -133,10 +133,11 @@ static int32_t form_of(const mc_node *n)
     if (mc_node_is(n, "Split") && n->n_in > 1 && n->in[1]) return 13;
     if (strncmp(n->op, "Reduce", 6) == 0 && n->n_in == 1 && !mc_node_attr(n, "noop_with_empty_axes")) return 13;
     if (mc_node_is(n, "Pad") && (n->n_in < 4 || !n->in[3])) return strcmp(mc_attr_s(n, "mode", ""), "wrap") == 0 ? 19 : 13;
+    if (mc_node_is(n, "AveragePool") || mc_node_is(n, "Shape")) return 13; /* what came later are attributes */
     return n->desc->since;
 }
 
-static int32_t need_of(const mc_node *n)
+int32_t mc_onnx_need_of(const mc_node *n)
 {
     int is_default;
     if (!n->desc) return n->version;
@@ -160,7 +161,7 @@ void mc_onnx_needs_of(const mc_graph *g, mc_onnx_needs *out)
     for (int64_t i = 0; i < g->n_nodes; i++) {
         const mc_node *n = g->nodes[i];
         if (n->dead) continue;
-        const int32_t need = *n->domain ? 0 : need_of(n);
+        const int32_t need = *n->domain ? 0 : mc_onnx_need_of(n);
         if (need > out->opset) *out = (mc_onnx_needs){need, n};
         for (int32_t k = 0; k < n->n_attrs; k++)
             if (n->attrs[k].graph) mc_onnx_needs_of(n->attrs[k].graph, out);

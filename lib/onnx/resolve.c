@@ -26,7 +26,8 @@ static int32_t dim_in(mc_graph *g, const McOnnx__Dim *d, const char *where, int3
     }
     if (d->has_dim_value && d->dim_value < -1)
         return mc_fail(MCOMP_FORMAT, where, "negative size %lld of axis %d", (long long)d->dim_value, axis);
-    return mc_graph_symbol(g, d->dim_param, out); /* some exporters write -1 for "unknown" */
+    if (d->dim_param && g->n_symbols > 10000) return mc_fail(MCOMP_LIMIT, where, "more than 10000 free axes with names");
+    return mc_graph_symbol(g, d->dim_param && d->dim_param[0] != '?' ? d->dim_param : NULL, out); /* some exporters write -1 for "unknown" */
 }
 
 int32_t mc_onnx_type_in(mc_graph *g, const McOnnx__Type *p, const char *where, mc_type *out)

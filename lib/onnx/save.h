@@ -9,6 +9,7 @@ typedef struct mc_onnx_needs {
     int32_t opset;
     const mc_node *because; /* the node that needs it, NULL: nothing does */
 } mc_onnx_needs;
+int32_t mc_onnx_need_of(const mc_node *n); /* one node of the default domain */
 void mc_onnx_needs_of(const mc_graph *g, mc_onnx_needs *out); /* subgraphs included; the default domain */
 /* 1: the attribute may stay away, it has its default value and opset does not know it. */
 int mc_onnx_attr_is_newer(const mc_node *n, const mc_attr *a, int32_t opset);

@@ -95,7 +95,7 @@ static int wants_types(const mc_graph *g, int32_t opset)
 }
 
 /* Types of captured values, symbols matched by name; inference does it again with more knowledge. */
-static int32_t capture_types(const mc_graph *outer, const mc_node *n, mc_graph *sub)
+int32_t mc_onnx_capture_types(const mc_graph *outer, const mc_node *n, mc_graph *sub)
 {
     int32_t st = MCOMP_OK;
     for (int64_t i = 0; i < sub->n_values; i++) {
@@ -116,7 +116,7 @@ static int32_t upgrade_node(mcomp_context *ctx, mc_graph *g, mc_node *n, int32_t
     int32_t st = MCOMP_OK;
     for (int32_t k = 0; k < n->n_attrs; k++) {
         if (!n->attrs[k].graph) continue;
-        if (typed) MC_TRY(capture_types(g, n, n->attrs[k].graph));
+        if (typed) MC_TRY(mc_onnx_capture_types(g, n, n->attrs[k].graph));
         MC_TRY(upgrade_graph(ctx, n->attrs[k].graph, opset, typed));
     }
     MC_TRY(adopt_domain(n));

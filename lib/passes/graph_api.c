@@ -183,3 +183,14 @@ int32_t mcomp_graph_expose(mcomp_graph *g, const char *value)
     if (!v) return mc_fail(MCOMP_ARGUMENT, value, "there is no value of this name in the graph");
     return v->flags & MC_VALUE_OUTPUT ? MCOMP_OK : mc_graph_add_output(g->g, v);
 }
+
+int32_t mcomp_graph_fix_input(mcomp_graph *g, const char *input, const mcomp_tensor *t)
+{
+    mc_pass_options o = {0};
+    MC_API_ENTER();
+    MC_CHECK_ARG(1, g, "g", "is NULL");
+    MC_CHECK_ARG(2, input, "input", "is NULL");
+    MC_CHECK_ARG(3, t, "t", "is NULL");
+    if (g->ctx) o.fold_bytes = g->ctx->options.max_fold_bytes;
+    return mc_pass_fix_input(g->g, input, &t->t, &o);
+}

@@ -52,6 +52,20 @@ int32_t mc_tensor_copy(mc_tensor **out, const mc_tensor *t)
     return st;
 }
 
+int32_t mc_tensor_align(mc_tensor *t)
+{
+    const uint64_t unit = (uint64_t)mc_dtype_bits(t->dtype) / 8, bytes = mc_tensor_bytes(t);
+    const uintptr_t align = unit > 8 ? 8 : unit > 0 ? (uintptr_t)unit : 1;
+    if (t->dtype == MCOMP_STRING || (uintptr_t)t->data % align == 0) return MCOMP_OK;
+    mc_buffer *b = mc_buffer_alloc(bytes);
+    if (!b) return MCOMP_NO_MEMORY;
+    if (bytes) memcpy(mc_buffer_data(b), t->data, (size_t)bytes);
+    mc_buffer_unref(t->buffer);
+    t->buffer = b;
+    t->data = mc_buffer_data(b);
+    return MCOMP_OK;
+}
+
 void mc_tensor_destroy(mc_tensor *t)
 {
     if (!t) return;

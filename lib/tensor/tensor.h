@@ -69,6 +69,9 @@ int32_t mc_tensor_from_buffer(mc_tensor **out, int32_t dtype, const mc_shape *sh
 /* Another header over the same memory. */
 int32_t mc_tensor_share(mc_tensor **out, const mc_tensor *t);
 int32_t mc_tensor_copy(mc_tensor **out, const mc_tensor *t);
+/* Weights that stay mapped from a file may start at any byte. Moves such a tensor to memory of its own; nothing to do
+ * for all others. Changes this header only, not those that share the memory. */
+int32_t mc_tensor_align(mc_tensor *t);
 void mc_tensor_destroy(mc_tensor *t); /* drops the buffer reference; NULL is a no-op */
 int64_t mc_tensor_elements(const mc_tensor *t);
 uint64_t mc_tensor_bytes(const mc_tensor *t);
