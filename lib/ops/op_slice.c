@@ -19,8 +19,13 @@ static void clamp(int64_t dim, int64_t start, int64_t end, int64_t step, int64_t
 static const mc_shape_data *list(const mc_infer *c, int32_t i, mc_shape_data *buf)
 {
     buf->n = -1;
-    if (i < c->n_in && c->cst[i]) mc_data_from_tensor(c->cst[i], buf);
-    else if (i < c->n_in && c->data[i]) *buf = *c->data[i];
+    if (i < c->n_in && c->cst[i]) {
+        mc_data_from_tensor(c->cst[i], buf);
+        for (int32_t k = 0; k < buf->n; k++) /* INT64_MIN and its like: any number below every dim means the same */
+            if (buf->v[k] == MC_DATA_UNKNOWN) buf->v[k] = -((int64_t)1 << 61);
+    } else if (i < c->n_in && c->data[i]) {
+        *buf = *c->data[i];
+    }
     return buf;
 }
 
