@@ -48,6 +48,7 @@ typedef struct mcomp_graph_info {
     double macs;                /* multiply-accumulates of one run with free axes set to `macs_free_axis` */
     int64_t macs_free_axis;     /* 1 for batch-like axes is assumed; see mcomp_graph_macs */
     char producer[128];
+    uint64_t file_bytes;        /* of the model file and its sidecar; 0 for a graph built in memory */
 } mcomp_graph_info;
 MCOMP_API int32_t mcomp_graph_info_get(const mcomp_graph *g, mcomp_graph_info *out);
 

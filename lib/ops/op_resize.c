@@ -202,8 +202,8 @@ static void taps_of(const plan *p, int64_t o, int64_t in, int64_t out, double sc
     const double first = p->mode == NEAREST ? nearest_index(p->nearest, x) : floor(x) - (p->mode == CUBIC ? 1.0 : 0.0);
     for (int32_t i = 0; i < t->n; i++) {
         const double at = first + i;
-        const int outside = at < 0.0 || at > (double)(in - 1);
-        t->at[i] = at < 0.0 ? 0 : at > (double)(in - 1) ? in - 1 : (int64_t)at;
+        const int outside = !(at >= 0.0 && at <= (double)(in - 1));
+        t->at[i] = !outside ? (int64_t)at : at > 0.0 ? in - 1 : 0;
         t->weight[i] = p->mode == NEAREST ? 1.0 : p->mode == LINEAR ? 1.0 - fabs(x - at) : cubic_weight(p->cubic_a, x - at);
         if (outside && p->exclude_outside && p->mode != NEAREST) t->weight[i] = 0.0;
         sum += t->weight[i];

@@ -56,6 +56,7 @@ int32_t mcomp_graph_info_get(const mcomp_graph *g, mcomp_graph_info *out)
     i.ir_version = g->g->ir_version;
     i.opset = mc_graph_opset(g->g, "");
     i.macs_free_axis = 1;
+    i.file_bytes = g->file_bytes;
     mc_count_parameters(g->g, &i.parameters, &i.parameter_bytes);
     const int32_t st = mc_count_macs(g->g, i.macs_free_axis, &i.macs);
     if (st != MCOMP_OK) return st;

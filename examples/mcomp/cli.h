@@ -1,0 +1,162 @@
+/* examples/mcomp/cli.h - what the verbs of the command share: arguments, the one JSON object, errors and exits, common steps.
+ *
+ * The command is written on the public API alone. Results go to stdout, everything else to stderr; with --json exactly one
+ * object goes to stdout, also when something fails.
+ */
+#ifndef MCOMP_CLI_H
+#define MCOMP_CLI_H
+
+#include <jansson.h>
+#include <mcomp/mcomp.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* ---- arguments (args.c) ---- */
+
+enum { OPT_FLAG, OPT_VALUE, OPT_MULTI };
+typedef struct cli_opt {
+    const char *name; /* without dashes */
+    int kind;
+    const char *help; /* "VALUE  what it does" */
+} cli_opt;
+
+typedef struct cli_arg {
+    const char *name, *value;
+} cli_arg;
+
+typedef struct cli cli;
+typedef struct cli_verb {
+    const char *name, *usage, *about;
+    int min_pos, max_pos; /* positional arguments; max -1: any */
+    const cli_opt *opts;  /* beside the common ones; ends with a NULL name */
+    int (*run)(cli *c);   /* returns a status code of the library, or EXIT_AS (see below) */
+} cli_verb;
+
+struct cli {
+    const cli_verb *verb;
+    int n_pos;
+    const char **pos;
+    int n_args;
+    cli_arg *args;
+    int json, quiet, verbose, overwrite, progress; /* progress: 0 none 1 plain 2 jsonl 3 bar */
+    json_t *root, *warnings;
+    mcomp_context *ctx;
+    mcomp_error error; /* what is reported when run() fails; filled by cli_fail or from the library */
+    const char *last_stage;
+    int64_t last_report_ms;
+};
+
+int cli_parse(cli *c, int argc, char **argv);
+const char *cli_str(const cli *c, const char *name, const char *otherwise); /* last one given */
+int cli_has(const cli *c, const char *name);
+/* Numbers: usage error (recorded, non-zero return) when malformed or outside [lo, hi]. */
+int cli_i64(cli *c, const char *name, int64_t otherwise, int64_t lo, int64_t hi, int64_t *out);
+int cli_f64(cli *c, const char *name, double otherwise, double lo, double hi, double *out);
+const char *cli_nearest(const char *word, const char *const *candidates);
+extern const cli_opt cli_common_opts[];
+extern const cli_opt cli_data_opts[];
+/* Option of the verb by name (common, data and its own); NULL if unknown. */
+const cli_opt *cli_find_opt(const cli_verb *v, const char *name);
+int cli_takes_data(const cli_verb *v);
+
+/* ---- results and errors (report.c) ---- */
+
+/* Records an error of the command's own. Returns code. */
+int cli_fail(cli *c, int code, const char *where, const char *hint, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* Keeps the library's error record of the call that just failed. Returns code. */
+int cli_lib(cli *c, int code);
+void cli_warn(cli *c, const char *code, const char *node, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* Human result line on stdout (not with --json, not with -q). */
+void cli_say(const cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Log line on stderr, with -v. */
+void cli_log(const cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void cli_set(json_t *o, const char *key, json_t *value);
+void cli_set_real(json_t *o, const char *key, double v); /* absent when not finite */
+json_t *cli_interval(double lo, double hi);
+int cli_finish(cli *c, int status); /* prints object or error; returns the exit code */
+
+#define CLI_TRY(expr)                                                                                                  \
+    do {                                                                                                               \
+        st = (expr);                                                                                                   \
+        if (st != 0) goto done;                                                                                        \
+    } while (0)
+/* As CLI_TRY for calls of the library: keeps their error record. */
+#define CLI_LIB(expr)                                                                                                  \
+    do {                                                                                                               \
+        st = (expr);                                                                                                   \
+        if (st != 0) {                                                                                                 \
+            st = cli_lib(c, st);                                                                                       \
+            goto done;                                                                                                 \
+        }                                                                                                              \
+    } while (0)
+
+/* ---- common steps (steps.c) ---- */
+
+int cli_context(cli *c); /* c->ctx from the common options */
+/* Loads a model and applies --set. path must end in .onnx. */
+int cli_model(cli *c, const char *path, mcomp_graph **out);
+int cli_dataset(cli *c, const mcomp_graph *g, const char *argument, mcomp_dataset **out);
+int cli_session(cli *c, const mcomp_graph *g, int profile, mcomp_session **s, mcomp_exec **e);
+/* Size of the model on disk, weights beside it included. */
+uint64_t cli_model_bytes(const mcomp_graph *g);
+/* Index of the output that holds the logits (--output, or the only one). */
+int cli_logits(cli *c, const mcomp_session *s, int32_t *index);
+double cli_now_ms(void);
+uint64_t cli_peak_rss(void);
+const char *cli_human_bytes(char *buf, size_t cap, double bytes);
+/* Default output beside the input: STEM + suffix. malloc'd. */
+char *cli_stem(const char *path, const char *suffix);
+
+/* ---- running a dataset (rows.c) ---- */
+
+typedef struct cli_rows { /* one float row an output row: predictions of a model on a dataset */
+    int64_t n, width;     /* rows of `width` values */
+    float *v;
+    int64_t *label;       /* a row; -1 none */
+    int64_t samples;
+} cli_rows;
+int cli_predict(cli *c, const mcomp_graph *g, mcomp_dataset *d, cli_rows *out);
+void cli_rows_free(cli_rows *r);
+int64_t cli_argmax(const float *v, int64_t n);
+
+/* ---- metrics (metrics.c) ---- */
+
+typedef struct cli_metric {
+    char name[64];
+    double value, lo, hi;
+    int64_t n;
+} cli_metric;
+/* name: accuracy macro_f1 f1:LABEL auc mse perplexity. label_of gives the class index of a label name for f1:LABEL. */
+int cli_metric_of(cli *c, const char *name, const cli_rows *r, mcomp_dataset *labels, cli_metric *out);
+double cli_agreement(const cli_rows *a, const cli_rows *b);
+/* Cosine of each sample's whole output: mean and 5th percentile. */
+void cli_cosine(const cli_rows *a, const cli_rows *b, double *mean, double *p5);
+json_t *cli_metric_json(const cli_metric *m);
+json_t *cli_per_class(const cli_rows *r, mcomp_dataset *labels);
+json_t *cli_difference(const cli_rows *a, const cli_rows *b); /* accuracy of a minus that of b, paired */
+uint64_t cli_random(uint64_t *state);
+
+/* ---- timing (timing.c) ---- */
+
+typedef struct cli_timed {
+    const mcomp_graph *g;
+    mcomp_session *s;
+    mcomp_exec *e;
+    double *ms; /* one entry a run */
+    int64_t n;
+} cli_timed;
+/* Runs the models in turn on the same samples (rounds of A B A B ...) until runs or seconds are reached. */
+int cli_time_models(cli *c, cli_timed *m, int n_models, int64_t n_samples, const mcomp_tensor *const *const *samples, int32_t n_inputs,
+                    int64_t runs, double seconds);
+double cli_quantile(const double *ms, int64_t n, double q);
+/* Ratio of medians a/b with a bootstrap interval over paired blocks. */
+void cli_ratio(const cli_timed *a, const cli_timed *b, double *ratio, double *lo, double *hi);
+/* First `want` samples of the dataset as tensors of their own. Freed by cli_samples_free. */
+int cli_samples(cli *c, mcomp_dataset *d, int32_t n_inputs, int64_t want, mcomp_tensor ****out, int64_t *n);
+void cli_samples_free(mcomp_tensor ***samples, int64_t n, int32_t n_inputs);
+/* Peak loops of one core: GMAC/s of f32 FMA and of u8*s8 on the tier in effect. */
+void cli_witness(double *f32, double *int8);
+
+extern const cli_verb cli_inspect, cli_run, cli_eval, cli_calibrate, cli_quantize, cli_bench, cli_convert, cli_doctor;
+
+#endif

@@ -1,0 +1,72 @@
+/* mcomp calibrate: one pass over data into a mergeable sketch file, and merging of such files. */
+#include "cli.h"
+
+#include <string.h>
+
+static int save(cli *c, const mcomp_calibrator *k, const char *out)
+{
+    int st = 0;
+    mcomp_calibration_info i = {.size = sizeof i};
+    CLI_LIB(mcomp_calibrator_info(k, &i));
+    CLI_LIB(mcomp_calibrator_save(k, out, c->overwrite));
+    cli_set(c->root, "samples", json_integer(i.samples));
+    cli_set(c->root, "tensors", json_integer(i.tensors));
+    cli_set(c->root, "coverage", json_pack("{s:I,s:I,s:I,s:I}", "skipped", (json_int_t)i.skipped, "dead_channels", (json_int_t)i.dead_channels,
+                                           "constant_tensors", (json_int_t)i.constant_tensors, "labels_seen", (json_int_t)i.labels_seen));
+    cli_set(c->root, "peak_rss_bytes", json_integer((json_int_t)cli_peak_rss()));
+    cli_set(c->root, "output", json_string(out));
+    cli_say(c, "%lld samples (%lld skipped), %lld tensors, %lld dead channels, %lld constant tensors, %lld labels seen\nwrote %s\n", (long long)i.samples,
+            (long long)i.skipped, (long long)i.tensors, (long long)i.dead_channels, (long long)i.constant_tensors, (long long)i.labels_seen, out);
+    if (i.skipped > 0) cli_warn(c, "DATA", "", "%lld samples held NaN or Inf and were skipped", (long long)i.skipped);
+done:
+    return st;
+}
+
+static int merge(cli *c, const char *out)
+{
+    int st = 0;
+    mcomp_calibrator *all = NULL, *one = NULL;
+    if (c->n_pos < 1) return cli_fail(c, MCOMP_ARGUMENT, "--merge", "mcomp calibrate --merge -o F.calib A.calib B.calib ...", "nothing to merge");
+    for (int i = 0; i < c->n_pos; i++) {
+        CLI_LIB(mcomp_calibrator_load(i ? &one : &all, c->ctx, NULL, c->pos[i]));
+        if (i) CLI_LIB(mcomp_calibrator_merge(all, one));
+        mcomp_calibrator_destroy(one);
+        one = NULL;
+    }
+    st = save(c, all, out);
+done:
+    mcomp_calibrator_destroy(one);
+    mcomp_calibrator_destroy(all);
+    return st;
+}
+
+static int run(cli *c)
+{
+    int st = 0;
+    mcomp_graph *g = NULL;
+    mcomp_dataset *d = NULL;
+    mcomp_calibrator *k = NULL;
+    const char *out = cli_str(c, "out-file", NULL), *data = cli_str(c, "data", NULL);
+    if (!out) return cli_fail(c, MCOMP_ARGUMENT, "-o", c->verb->usage, "mcomp calibrate needs -o F.calib");
+    if (cli_has(c, "merge")) return merge(c, out);
+    if (c->n_pos != 1) return cli_fail(c, MCOMP_ARGUMENT, "", c->verb->usage, "mcomp calibrate takes one model");
+    if (!data) return cli_fail(c, MCOMP_ARGUMENT, "--data", c->verb->usage, "mcomp calibrate needs --data DATA");
+    CLI_TRY(cli_model(c, c->pos[0], &g));
+    CLI_TRY(cli_dataset(c, g, data, &d));
+    CLI_LIB(mcomp_calibrator_create(&k, c->ctx, g));
+    CLI_LIB(mcomp_calibrator_feed_dataset(k, d));
+    st = save(c, k, out);
+done:
+    mcomp_calibrator_destroy(k);
+    mcomp_dataset_destroy(d);
+    mcomp_graph_destroy(g);
+    return st;
+}
+
+static const cli_opt opts[] = {
+    {"merge", OPT_FLAG, "merges .calib files instead"},
+    {"out-file", OPT_VALUE, "F.calib  the file to write"},
+    {NULL, 0, NULL},
+};
+const cli_verb cli_calibrate = {"calibrate", "mcomp calibrate MODEL --data DATA -o F.calib | mcomp calibrate --merge -o F.calib A.calib B.calib ...",
+                                "one pass over data: ranges and histograms of every tensor, mergeable", 0, -1, opts, run};

@@ -1,0 +1,121 @@
+/* Paired, interleaved timing: in each round every model runs the same sample once, the order alternating, so that a busy
+ * neighbour slows all of them alike. Ratios come with a bootstrap interval over blocks of rounds. */
+#include "cli.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WARM_UP 5
+#define BLOCKS 20
+
+int cli_samples(cli *c, mcomp_dataset *d, int32_t n_inputs, int64_t want, mcomp_tensor ****out, int64_t *n)
+{
+    int st = 0;
+    const mcomp_tensor *in[64];
+    const int64_t count = mcomp_dataset_count(d) < want ? mcomp_dataset_count(d) : want;
+    mcomp_tensor ***list = calloc((size_t)count + 1, sizeof *list);
+    *out = list;
+    *n = 0;
+    if (!list || n_inputs > 64) return cli_fail(c, MCOMP_NO_MEMORY, "", "", "no memory for the samples");
+    for (int64_t i = 0; i < count; i++) {
+        list[i] = calloc((size_t)n_inputs + 1, sizeof **list);
+        if (!list[i]) return cli_fail(c, MCOMP_NO_MEMORY, "", "", "no memory for the samples");
+        *n = i + 1;
+        CLI_LIB(mcomp_dataset_get(d, i, n_inputs, in, NULL));
+        for (int32_t k = 0; k < n_inputs; k++) {
+            CLI_LIB(mcomp_tensor_create(&list[i][k], mcomp_tensor_dtype(in[k]), mcomp_tensor_rank(in[k]), mcomp_tensor_dims(in[k])));
+            memcpy(mcomp_tensor_data(list[i][k]), mcomp_tensor_data(in[k]), (size_t)mcomp_tensor_bytes(in[k]));
+        }
+    }
+done:
+    return st;
+}
+
+void cli_samples_free(mcomp_tensor ***samples, int64_t n, int32_t n_inputs)
+{
+    for (int64_t i = 0; samples && i < n; i++) {
+        for (int32_t k = 0; samples[i] && k < n_inputs; k++) mcomp_tensor_destroy(samples[i][k]);
+        free(samples[i]);
+    }
+    free(samples);
+}
+
+static int run_once(cli *c, const cli_timed *m, const mcomp_tensor *const *in, int32_t n_in, double *ms)
+{
+    const mcomp_tensor *out[64];
+    const int32_t n_out = mcomp_session_n_outputs(m->s);
+    if (n_out > 64) return cli_fail(c, MCOMP_UNSUPPORTED, "", "", "more than 64 outputs");
+    const double start = cli_now_ms();
+    const int st = mcomp_exec_run(m->e, n_in, in, n_out, out);
+    *ms = cli_now_ms() - start;
+    return st == 0 ? 0 : cli_lib(c, st);
+}
+
+int cli_time_models(cli *c, cli_timed *m, int n_models, int64_t n_samples, const mcomp_tensor *const *const *samples, int32_t n_in, int64_t runs,
+                    double seconds)
+{
+    int st = 0;
+    double ms;
+    for (int64_t i = 0; i < (n_samples > WARM_UP ? n_samples : WARM_UP); i++) /* every shape once: plans are compiled here */
+        for (int k = 0; k < n_models; k++) CLI_TRY(run_once(c, &m[k], samples[i % n_samples], n_in, &ms));
+    const double end = cli_now_ms() + seconds * 1e3;
+    int64_t cap = 0;
+    for (int64_t i = 0; i < runs && (i < 10 || cli_now_ms() < end); i++) {
+        if (i == cap) {
+            cap = cap ? cap * 2 : 256;
+            for (int k = 0; k < n_models; k++) {
+                double *more = realloc(m[k].ms, sizeof *more * (size_t)cap);
+                if (!more) CLI_TRY(cli_fail(c, MCOMP_NO_MEMORY, "", "", "no memory"));
+                m[k].ms = more;
+            }
+        }
+        for (int k = 0; k < n_models; k++) {
+            const int which = i % 2 ? n_models - 1 - k : k;
+            CLI_TRY(run_once(c, &m[which], samples[i % n_samples], n_in, &m[which].ms[i]));
+        }
+        for (int k = 0; k < n_models; k++) m[k].n = i + 1;
+    }
+done:
+    return st;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+double cli_quantile(const double *ms, int64_t n, double q)
+{
+    double *copy = malloc(sizeof *copy * (size_t)(n > 0 ? n : 1)), r = NAN;
+    if (copy && n > 0) {
+        memcpy(copy, ms, sizeof *copy * (size_t)n);
+        qsort(copy, (size_t)n, sizeof *copy, compare);
+        r = copy[(int64_t)(q * (double)(n - 1) + 0.5)];
+    }
+    free(copy);
+    return r;
+}
+
+void cli_ratio(const cli_timed *a, const cli_timed *b, double *ratio, double *lo, double *hi)
+{
+    double block[BLOCKS], means[500];
+    const int64_t n = a->n < b->n ? a->n : b->n;
+    const int blocks = n >= BLOCKS * 3 ? BLOCKS : n >= 6 ? (int)(n / 3) : 0;
+    uint64_t state = 7;
+    *ratio = cli_quantile(a->ms, n, 0.5) / cli_quantile(b->ms, n, 0.5);
+    *lo = *hi = NAN;
+    if (blocks < 2) return;
+    for (int k = 0; k < blocks; k++) {
+        const int64_t from = n * k / blocks, to = n * (k + 1) / blocks;
+        block[k] = log(cli_quantile(a->ms + from, to - from, 0.5) / cli_quantile(b->ms + from, to - from, 0.5));
+    }
+    for (int t = 0; t < 500; t++) {
+        double sum = 0.0;
+        for (int k = 0; k < blocks; k++) sum += block[cli_random(&state) % (uint64_t)blocks];
+        means[t] = exp(sum / blocks);
+    }
+    *lo = cli_quantile(means, 500, 0.025);
+    *hi = cli_quantile(means, 500, 0.975);
+}
