@@ -1,8 +1,8 @@
 /* kernels/f32.h - float kernels.
  *
  * Work on whole arrays; callers cut into tiles. The value of one element does not depend on how callers cut the work. Row
- * kernels may run in place. Activation codes (MCOMP_ACT_*) and the epilogue are those of backend.h. Everything but the matrix
- * products gives the same bits in every tier (math_f32.h).
+ * kernels may run in place. Activation codes (MCOMP_ACT_*) and the epilogue are those of backend.h. Everything but matrix
+ * products and attention gives the same bits in every tier (math_f32.h).
  */
 #ifndef MC_KERNELS_F32_H
 #define MC_KERNELS_F32_H
@@ -30,11 +30,12 @@ typedef struct mc_gemm_f32 {
     int32_t accumulate, reserved; /* accumulate 1: adds to C */
 } mc_gemm_f32;
 
-/* Attention block: MC_ATTENTION_LANES queries side by side; s[t][lane] are the scaled scores of keys t. Adds
- * mask[t*mask_t + lane*mask_q] (NULL: none; lanes beyond `lanes` read none), updates the running maximum and sum of each
- * lane, replaces s by exp(s - maximum) and gives in `rescale` the factor for what was accumulated before this block.
- * Start with maximum -INFINITY and sum 0. */
+/* Attention block: MC_ATTENTION_LANES queries side by side; s[t][lane] are the scaled scores of keys t times log2(e), so that
+ * the exponential is a power of two. Adds log2(e) * mask[t*mask_t + lane*mask_q] (NULL: none; lanes beyond `lanes` read
+ * none), updates the running maximum and sum of each lane, replaces s by 2^(s - maximum) and gives in `rescale` the factor
+ * for what was accumulated before this block. Start with maximum -INFINITY and sum 0. */
 #define MC_ATTENTION_LANES 32
+#define MC_LOG2E 1.44269504f
 typedef struct mc_attention_f32 {
     float *s;
     int64_t t;
@@ -90,6 +91,7 @@ typedef struct mc_kernels_f32 {
     /* B [k][n] with strides (row, col), one of them 1, into panels [ceil(n/16)][k][16], zero-padded, times scale. */
     void (*pack)(const float *b, int64_t row, int64_t col, int64_t k, int64_t n, float scale, float *out);
     void (*attention)(const mc_attention_f32 *a);
+    void (*scale_rows)(float *y, int64_t ld, int64_t rows, int64_t n, const float *factor); /* row i times factor[i] */
     void (*epilogue)(const mcomp_epilogue_f32 *e, float *y, int64_t ld_y, int64_t m, int64_t n);
     void (*unary)(int32_t code, const float *x, float *y, int64_t n, float p, float q);
     /* Operand steps are 1, or 0 for one value that meets all. */

@@ -1,6 +1,7 @@
 /* What infer functions use: failing, symbols, broadcasting, axes, small integer lists. */
 #include "ops/internal.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 int32_t mc_infer_fail(const mc_infer *c, int32_t code, const char *fmt, ...)
@@ -28,6 +29,43 @@ int64_t mc_infer_symbol(mc_infer *c)
     int64_t dim = MC_DIM_ANONYMOUS;
     if (c->graph && mc_graph_symbol(c->graph, NULL, &dim) != MCOMP_OK) return MC_DIM_ANONYMOUS;
     return dim;
+}
+
+/* Symbols that a symbol is the broadcast of: itself, or the list in the name that mc_infer_join gave it. */
+static int32_t members(const mc_graph *g, int64_t dim, int64_t *list, int32_t n)
+{
+    const char *s = mc_graph_symbol_name(g, dim);
+    int64_t v = dim;
+    int32_t used = 0;
+    if (!s || strncmp(s, "?b(", 3) != 0) s = NULL;
+    for (s = s ? s + 3 : NULL;; s += used) {
+        if (s && sscanf(s, "%" SCNd64 "%*1[,)]%n", &v, &used) != 1) return n;
+        int32_t at = 0;
+        while (at < n && list[at] < v) at++;
+        if (at == n || list[at] != v) {
+            if (n == MC_MAX_RANK) return MC_MAX_RANK + 1;
+            memmove(&list[at + 1], &list[at], sizeof *list * (size_t)(n - at));
+            list[at] = v;
+            n++;
+        }
+        if (!s || s[used] == 0) return n;
+    }
+}
+
+int64_t mc_infer_join(mc_infer *c, int64_t a, int64_t b)
+{
+    int64_t both[MC_MAX_RANK + 1], one[MC_MAX_RANK + 1], dim;
+    char name[32 * MC_MAX_RANK];
+    if (a == b && a != MC_DIM_ANONYMOUS) return a;
+    if (!c->graph || a == MC_DIM_ANONYMOUS || b == MC_DIM_ANONYMOUS) return mc_infer_symbol(c);
+    const int32_t na = members(c->graph, a, one, 0), nb = members(c->graph, b, one, 0), n = members(c->graph, b, both, members(c->graph, a, both, 0));
+    if (n > MC_MAX_RANK || na > MC_MAX_RANK || nb > MC_MAX_RANK) return mc_infer_symbol(c);
+    if (n == na) return a;
+    if (n == nb) return b;
+    int32_t len = snprintf(name, sizeof name, "?b(");
+    for (int32_t i = 0; i < n; i++)
+        len += snprintf(name + len, sizeof name - (size_t)len, "%" PRId64 "%s", both[i], i + 1 < n ? "," : ")");
+    return mc_graph_symbol(c->graph, name, &dim) == MCOMP_OK ? dim : MC_DIM_ANONYMOUS;
 }
 
 int64_t mc_data_to_dim(mc_infer *c, int64_t v)
@@ -59,13 +97,11 @@ int32_t mc_infer_set_rank(mc_infer *c, int32_t k, int64_t rank)
 static int32_t broadcast_axis(mc_infer *c, int32_t n, int32_t axis, int64_t *out)
 {
     int64_t number = 1, symbol = 0;
-    int mixed = 0;
     for (int32_t i = 0; i < n; i++) {
         if (!c->in[i] || c->in[i]->rank + axis < 0) continue;
         const int64_t d = c->in[i]->dim[c->in[i]->rank + axis];
         if (d < 0) {
-            mixed |= symbol != 0 && (symbol != d || d == MC_DIM_ANONYMOUS);
-            symbol = d;
+            symbol = symbol == 0 ? d : mc_infer_join(c, symbol, d);
         } else if (d != 1) {
             if (number != 1 && number != d)
                 return mc_infer_fail(c, MCOMP_SHAPE, "sizes %lld and %lld on axis %d do not broadcast", (long long)number, (long long)d,
@@ -73,7 +109,7 @@ static int32_t broadcast_axis(mc_infer *c, int32_t n, int32_t axis, int64_t *out
             number = d;
         }
     }
-    *out = number != 1 || symbol == 0 ? number : mixed ? mc_infer_symbol(c) : symbol;
+    *out = number != 1 || symbol == 0 ? number : symbol;
     return MCOMP_OK;
 }
 

@@ -73,7 +73,7 @@ int32_t mc_nn_broadcast_dim(mc_infer *c, int64_t a, int64_t b, int64_t *out)
     if (a == 1 || (a == b && a != MC_DIM_ANONYMOUS)) *out = b;
     else if (b == 1) *out = a;
     else if (a >= 0 && b >= 0) return mc_infer_fail(c, MCOMP_SHAPE, "sizes %lld and %lld do not broadcast", (long long)a, (long long)b);
-    else *out = a >= 0 ? a : b >= 0 ? b : mc_infer_symbol(c);
+    else *out = a >= 0 ? a : b >= 0 ? b : mc_infer_join(c, a, b);
     return MCOMP_OK;
 }
 

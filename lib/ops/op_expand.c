@@ -20,7 +20,7 @@ static int32_t expand_dim(mc_infer *c, int64_t x, int64_t want, int64_t *out)
     if (!unknown && !symbol && want < 0) return mc_infer_fail(c, MCOMP_SHAPE, "size %lld in the new shape", (long long)want);
     if (unknown) *out = x >= 0 && x != 1 ? x : mc_infer_symbol(c);
     else if (x == 1) *out = mc_data_to_dim(c, want);
-    else if (symbol) *out = x >= 0 || x == mc_data_dim(want) ? x : mc_infer_symbol(c);
+    else if (symbol) *out = x >= 0 ? x : mc_infer_join(c, x, mc_data_dim(want));
     else if (x < 0) *out = want == 1 ? x : want;
     else if (want != 1 && want != x) return mc_infer_fail(c, MCOMP_SHAPE, "size %lld does not expand to %lld", (long long)x, (long long)want);
     else *out = x;

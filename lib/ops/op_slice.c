@@ -21,7 +21,7 @@ static const mc_shape_data *list(const mc_infer *c, int32_t i, mc_shape_data *bu
     buf->n = -1;
     if (i < c->n_in && c->cst[i]) {
         mc_data_from_tensor(c->cst[i], buf);
-        for (int32_t k = 0; k < buf->n; k++) /* INT64_MIN and its like: any number below every dim means the same */
+        for (int32_t k = 0; k < buf->n; k++) /* INT64_MIN is how exporters write "to the beginning"; any size is nearer */
             if (buf->v[k] == MC_DATA_UNKNOWN) buf->v[k] = -((int64_t)1 << 61);
     } else if (i < c->n_in && c->data[i]) {
         *buf = *c->data[i];
@@ -41,7 +41,7 @@ static int64_t slice_dim(mc_infer *c, int64_t dim, int64_t start, int64_t end, i
     if (start != 0 || step != 1) return mc_infer_symbol(c);
     if (mc_data_is_symbol(end)) return mc_data_dim(end);
     if (numbers && end == 0) return 0;
-    return numbers && dim < 0 && end >= INT32_MAX ? dim : mc_infer_symbol(c);
+    return numbers && dim < 0 && end >= 1000000000 ? dim : mc_infer_symbol(c); /* TensorFlow writes 1e9 for "to the end" */
 }
 
 static void infer_data(mc_infer *c, const mc_shape_data *starts, const mc_shape_data *ends, const mc_shape_data *steps)

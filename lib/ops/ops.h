@@ -44,6 +44,8 @@ static inline int mc_data_is_symbol(int64_t v) { return v > INT64_MIN && v < INT
 static inline int64_t mc_data_dim(int64_t v) { return INT64_MIN + 1 - v; } /* symbol -> negative dim of mc_type */
 
 int64_t mc_infer_symbol(mc_infer *c); /* fresh unknown dim (negative number) */
+/* The size that two symbolic sizes broadcast to: a symbol that remembers both, so that joining it with either gives itself. */
+int64_t mc_infer_join(mc_infer *c, int64_t a, int64_t b);
 int32_t mc_infer_fail(const mc_infer *c, int32_t code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Output k = same type as input i. */
 int32_t mc_infer_same(mc_infer *c, int32_t k, int32_t i);

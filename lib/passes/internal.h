@@ -34,15 +34,24 @@ int mc_const_along(const mc_value *v, int32_t rank, int32_t axis, int64_t n);
 /* Product tree: v = coef * factor[0] * ... ; looks through Mul, Div by constants, Neg and small integer Pow. */
 #define MC_FACTORS 8
 typedef struct mc_product {
-    double coef;
+    double coef; /* start with 1 */
     int32_t n;
     mc_value *factor[MC_FACTORS];
+    const mc_value *whole; /* is a factor even where it is a product itself; may be NULL */
 } mc_product;
 void mc_product_of(mc_value *v, int32_t depth, mc_product *p);
+/* 1 if v = coef * x^power (coefficient within 1e-4). */
+int mc_is_monomial(mc_value *v, double coef, const mc_value *x, int32_t power);
+/* v without Reshape, Squeeze, Unsqueeze, Expand in front of it (the caller checks shapes). */
+mc_value *mc_peel_views(mc_value *v);
+/* Nobody reads the outputs of n (left over from a rewrite). */
+int mc_is_unused(const mc_node *n);
 /* v = x + c with a constant scalar c: x, else NULL. */
 mc_value *mc_sum_with_scalar(const mc_value *v, double *c);
 /* Nodes between `from` (exclusive) and the stops/constants/inputs, following data inputs only. -1 if more than cap. */
 int32_t mc_match_cone(mc_value *from, mc_value *const *stops, int32_t n_stops, mc_node **set, int32_t cap);
+/* All nodes of the cone leave their names to n. */
+int32_t mc_inherit_cone(mc_node *n, mc_value *from, mc_value *const *stops, int32_t n_stops);
 /* The cone ends at the stops alone, and nothing inside is used elsewhere. */
 int mc_match_cone_closed(mc_value *from, mc_value *const *stops, int32_t n_stops);
 

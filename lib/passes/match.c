@@ -2,6 +2,8 @@
  * is closed (nothing inside is used outside, so replacing it loses nothing). */
 #include "passes/internal.h"
 
+enum { CONE = 48 }; /* nodes of the largest pattern */
+
 int mc_dims_equal(const mc_type *a, const mc_type *b)
 {
     if (a->rank < 0 || a->rank != b->rank) return 0;
@@ -133,7 +135,9 @@ void mc_product_of(mc_value *v, int32_t depth, mc_product *p)
 {
     const mc_node *n = v->producer;
     double c;
-    if (mc_value_scalar(v, &c)) {
+    if (v == p->whole) {
+        add_factor(p, v);
+    } else if (mc_value_scalar(v, &c)) {
         p->coef *= c;
     } else if (depth > 0 && mc_node_is(n, "Mul") && n->n_in == 2) {
         mc_product_of(n->in[0], depth - 1, p);
@@ -149,6 +153,35 @@ void mc_product_of(mc_value *v, int32_t depth, mc_product *p)
     } else {
         add_factor(p, v);
     }
+}
+
+int mc_is_monomial(mc_value *v, double coef, const mc_value *x, int32_t power)
+{
+    mc_product p = {.coef = 1.0, .whole = x};
+    mc_product_of(v, 5, &p);
+    if (p.n != power || !(p.coef >= coef - 1e-4 * coef && p.coef <= coef + 1e-4 * coef)) return 0;
+    for (int32_t i = 0; i < p.n; i++)
+        if (p.factor[i] != x) return 0;
+    return 1;
+}
+
+mc_value *mc_peel_views(mc_value *v)
+{
+    for (int32_t i = 0; i < 8; i++) {
+        const mc_node *n = v->producer;
+        if (!mc_node_is(n, "Reshape") && !mc_node_is(n, "Squeeze") && !mc_node_is(n, "Unsqueeze") && !mc_node_is(n, "Expand") &&
+            !mc_node_is(n, "Flatten"))
+            break;
+        v = n->in[0];
+    }
+    return v;
+}
+
+int mc_is_unused(const mc_node *n)
+{
+    for (int32_t k = 0; k < n->n_out; k++)
+        if (n->out[k] && (n->out[k]->n_uses > 0 || n->out[k]->flags & MC_VALUE_OUTPUT)) return 0;
+    return n->n_out > 0;
 }
 
 mc_value *mc_sum_with_scalar(const mc_value *v, double *c)
@@ -215,10 +248,20 @@ int mc_match_closed(mc_node *const *inner, int32_t n, const mc_value *keep)
     return 1;
 }
 
+int32_t mc_inherit_cone(mc_node *n, mc_value *from, mc_value *const *stops, int32_t n_stops)
+{
+    mc_node *set[CONE];
+    int32_t st = MCOMP_OK;
+    const int32_t count = mc_match_cone(from, stops, n_stops, set, CONE);
+    for (int32_t i = 0; i < count; i++) MC_TRY(mc_node_inherit(n, set[i], n->origin));
+done:
+    return st;
+}
+
 int mc_match_cone_closed(mc_value *from, mc_value *const *stops, int32_t n_stops)
 {
-    mc_node *set[40];
-    const int32_t n = mc_match_cone(from, stops, n_stops, set, 40);
+    mc_node *set[CONE];
+    const int32_t n = mc_match_cone(from, stops, n_stops, set, CONE);
     if (n < 0) return 0;
     for (int32_t i = 0; i < n; i++) /* reaching a graph input means the pattern has another source */
         for (int32_t k = 0; k < set[i]->n_in; k++) {

@@ -116,9 +116,10 @@ static void compare(const mc_node_case *c, const mc_tensor *got, const mc_tensor
         mc_ck_close_f32(got->data, want->data, n, c->rtol, c->atol);
         return;
     }
-    for (int64_t i = 0; i < n; i++)
-        ck_assert_msg(mc_tensor_get_f64(got, i) == mc_tensor_get_f64(want, i), "%s: element %d is %g instead of %g", c->op, (int)i,
-                      mc_tensor_get_f64(got, i), mc_tensor_get_f64(want, i));
+    for (int64_t i = 0; i < n; i++) {
+        const double g = mc_tensor_get_f64(got, i), w = mc_tensor_get_f64(want, i);
+        ck_assert_msg(g == w || (isnan(g) && isnan(w)), "%s: element %d is %g instead of %g", c->op, (int)i, g, w);
+    }
 }
 
 typedef struct program {

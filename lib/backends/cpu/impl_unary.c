@@ -13,7 +13,6 @@ typedef struct unary_op {
 } unary_op;
 
 static float softplus(float x) { return x > 20.0f ? x : log1pf(expf(x)); }
-static float softsign(float x) { return x / (1.0f + fabsf(x)); }
 static float sign(float x) { return x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x; }
 static float mish(float x) { return x * tanhf(softplus(x)); }
 static float selu(float x) { return x > 0.0f ? 1.05070102f * x : 1.05070102f * 1.67326319f * expm1f(x); }
@@ -31,7 +30,7 @@ static const unary_op table[] = {
     KERNEL("Floor", MC_UNARY_FLOOR, 0.1f), KERNEL("Ceil", MC_UNARY_CEIL, 0.1f), KERNEL("Round", MC_UNARY_ROUND, 0.1f),
     LIBM("Sin", sinf), LIBM("Cos", cosf), LIBM("Tan", tanf), LIBM("Asin", asinf), LIBM("Acos", acosf), LIBM("Atan", atanf),
     LIBM("Sinh", sinhf), LIBM("Cosh", coshf), LIBM("Asinh", asinhf), LIBM("Acosh", acoshf), LIBM("Atanh", atanhf),
-    LIBM("Softplus", softplus), LIBM("Softsign", softsign), LIBM("Sign", sign), LIBM("Mish", mish),
+    LIBM("Softplus", softplus), LIBM("Sign", sign), LIBM("Mish", mish),
     {"Selu", -1, selu, "alpha", "gamma", 1.67326319f, 1.05070102f, 8.0f},
 };
 

@@ -38,19 +38,25 @@ void mc_k_f32_attention_ref(const mc_attention_f32 *a)
         float top = old, sum = 0.0f;
         for (int64_t t = 0; t < a->t; t++) {
             float *s = &a->s[t * MC_ATTENTION_LANES + i];
-            if (a->mask && (i < a->lanes || a->mask_q == 0)) *s = *s + a->mask[t * a->mask_t + i * a->mask_q];
+            if (a->mask && (i < a->lanes || a->mask_q == 0)) *s = *s + MC_LOG2E * a->mask[t * a->mask_t + i * a->mask_q];
             top = *s > top ? *s : top;
         }
         const float base = top == -INFINITY ? 0.0f : top; /* only masked keys so far: all become 0 */
         for (int64_t t = 0; t < a->t; t++) {
             float *s = &a->s[t * MC_ATTENTION_LANES + i];
-            *s = mc_expf(*s - base);
+            *s = exp2f(*s - base);
             sum = sum + *s;
         }
-        a->rescale[i] = mc_expf(old - base);
+        a->rescale[i] = exp2f(old - base);
         a->maximum[i] = top;
         a->sum[i] = a->sum[i] * a->rescale[i] + sum;
     }
+}
+
+void mc_k_f32_scale_rows_ref(float *y, int64_t ld, int64_t rows, int64_t n, const float *factor)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < n; j++) y[i * ld + j] = y[i * ld + j] * factor[i];
 }
 
 void mc_k_f32_norm_ref(const mc_norm_f32 *s)

@@ -107,36 +107,68 @@ void MC_K(softmax)(const mc_softmax_f32 *s)
     for (int64_t i = 0; i < s->rows; i++) softmax_row(s->x + i * s->ld_x, s->y + i * s->ld_y, s->n, s->scale, s->log);
 }
 
+/* 2^x for x <= 0, 0 below -125: n = round(x), then 2^(x - n) = 1 + r P(r) (our own minimax fit, 1.7e-7 relative) with n added
+ * to the exponent field. Fused multiplies: attention is float only. */
+MC_INLINE mc_v exp2_negative(mc_v x)
+{
+    const mc_v low = v_set1(-125.0f), magic = v_set1(MC_ROUND_MAGIC), t = v_add(v_max(low, x), magic);
+    const mc_v r = v_sub(v_max(low, x), v_sub(t, magic));
+    mc_v p = v_fma(v_set1(0x1.5bba14p-10f), r, v_set1(0x1.3cea88p-7f));
+    p = v_fma(p, r, v_set1(0x1.c6b752p-5f));
+    p = v_fma(p, r, v_set1(0x1.ebf9bcp-3f));
+    p = v_fma(p, r, v_set1(0x1.62e42ap-1f));
+    p = v_fma(p, r, v_set1(1.0f));
+    return v_sel(v_lt(x, low), v_zero(), v_of_vi(vi_add(vi_of_v(p), vi_shl(vi_of_v(t), 23))));
+}
+
+/* Adds the mask to 16 lanes of the scores. */
+MC_INLINE mc_v masked_scores(const mc_attention_f32 *a, mc_v s, int64_t t, int64_t first, int64_t lanes)
+{
+    const mc_v log2e = v_set1(MC_LOG2E);
+    if (a->mask_q == 0) return v_fma(v_set1(a->mask[t * a->mask_t]), log2e, s);
+    float mask[16] = {0};
+    for (int64_t i = 0; i < 16 && i < lanes; i++) mask[i] = a->mask[t * a->mask_t + (first + i) * a->mask_q];
+    return v_fma(v_load(mask), log2e, s);
+}
+
 void MC_K(attention)(const mc_attention_f32 *a)
 {
     for (int64_t h = 0; h < MC_ATTENTION_LANES; h += 16) {
         float *s = a->s + h;
-        const int64_t lanes = a->lanes - h;
-        const mc_vm m = v_first(lanes < 0 ? 0 : lanes);
         const mc_v old = v_load(a->maximum + h);
-        mc_v top = old, sum = v_zero();
-        float mask[16] = {0};
-        for (int64_t t = 0; t < a->t; t++) {
-            mc_v v = v_load(s + t * MC_ATTENTION_LANES);
-            if (a->mask && a->mask_q == 0) {
-                v = v_add(v, v_set1(a->mask[t * a->mask_t]));
-            } else if (a->mask) {
-                for (int64_t i = 0; i < 16 && i < lanes; i++) mask[i] = a->mask[t * a->mask_t + (h + i) * a->mask_q];
-                v = v_add(v, v_load_m(mask, m));
-            }
-            top = v_max(v, top);
-            if (a->mask) v_store(s + t * MC_ATTENTION_LANES, v);
+        mc_v top = old, top2 = old, top3 = old, top4 = old, sum = v_zero();
+        int64_t t0 = 0;
+        if (a->mask)
+            for (int64_t t = 0; t < a->t; t++)
+                v_store(s + t * MC_ATTENTION_LANES, masked_scores(a, v_load(s + t * MC_ATTENTION_LANES), t, h, a->lanes - h));
+        for (; t0 + 4 <= a->t; t0 += 4) { /* four chains hide the latency */
+            top = v_max(v_load(s + t0 * MC_ATTENTION_LANES), top);
+            top2 = v_max(v_load(s + (t0 + 1) * MC_ATTENTION_LANES), top2);
+            top3 = v_max(v_load(s + (t0 + 2) * MC_ATTENTION_LANES), top3);
+            top4 = v_max(v_load(s + (t0 + 3) * MC_ATTENTION_LANES), top4);
         }
+        for (; t0 < a->t; t0++) top = v_max(v_load(s + t0 * MC_ATTENTION_LANES), top);
+        top = v_max(v_max(top, top2), v_max(top3, top4));
         const mc_v base = v_sel(v_eq(top, v_set1(-INFINITY)), v_zero(), top); /* only masked keys so far: all become 0 */
         for (int64_t t = 0; t < a->t; t++) {
-            const mc_v e = v_expf(v_sub(v_load(s + t * MC_ATTENTION_LANES), base));
+            const mc_v e = exp2_negative(v_sub(v_load(s + t * MC_ATTENTION_LANES), base));
             v_store(s + t * MC_ATTENTION_LANES, e);
             sum = v_add(sum, e);
         }
-        const mc_v f = v_expf(v_sub(old, base)); /* 0 for the first block */
+        const mc_v f = exp2_negative(v_sub(old, base)); /* 0 for the first block */
         v_store(a->maximum + h, top);
         v_store(a->rescale + h, f);
         v_store(a->sum + h, v_add(v_mul(v_load(a->sum + h), f), sum));
+    }
+}
+
+void MC_K(scale_rows)(float *y, int64_t ld, int64_t rows, int64_t n, const float *factor)
+{
+    for (int64_t i = 0; i < rows; i++, y += ld) {
+        const mc_v f = v_set1(factor[i]);
+        int64_t j = 0;
+        for (; j + 16 <= n; j += 16) v_store(y + j, v_mul(v_load(y + j), f));
+        if (j < n) v_store_m(y + j, v_first(n - j), v_mul(v_load_m(y + j, v_first(n - j)), f));
     }
 }
 

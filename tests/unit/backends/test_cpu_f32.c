@@ -1,36 +1,12 @@
 /* Float implementations of the built-in backend against the operators' references, on every tier. */
-#include <stdio.h>
-#include <stdlib.h>
+#include <math.h>
 
-#include "kernels/kernels.h"
-#include "support/node.h"
-#include "support/support.h"
-
-static const char *const tiers[] = {"ref", "avx2", "avx512"};
-
-/* Runs a case and frees it; the tier of loop index i is in effect. */
-static void check(int i, const char *kernel, const char *domain, const char *op, const char *attrs, uint32_t constant, int32_t n_in,
-                  mc_tensor *const *in)
-{
-    mc_node_case c = {.domain = domain, .op = op, .attrs = attrs, .n_in = n_in, .n_out = 1, .constant = constant, .kernel = kernel,
-                      .rtol = 2e-5, .atol = 2e-5};
-    if (!mc_op_find(domain, op)) { fprintf(stderr, "no %s\n", op); return; }
-    setenv("MCOMP_ISA", tiers[i], 1);
-    for (int32_t k = 0; k < n_in; k++) c.in[k] = in[k];
-    mc_ck_node(&c);
-}
-#define CHECK(kernel, op, attrs, constant, ...)                                                                        \
-    check(_i, kernel, "", op, attrs, constant, (int32_t)(sizeof((mc_tensor *[]){__VA_ARGS__}) / sizeof(mc_tensor *)),  \
-          (mc_tensor *[]){__VA_ARGS__})
-#define CHECK_MC(kernel, op, attrs, constant, ...)                                                                     \
-    check(_i, kernel, "mcomp", op, attrs, constant, (int32_t)(sizeof((mc_tensor *[]){__VA_ARGS__}) / sizeof(mc_tensor *)), \
-          (mc_tensor *[]){__VA_ARGS__})
-#define F(seed, ...) mc_test_f32(seed, (int32_t)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), __VA_ARGS__)
+#include "unit/backends/cpu_case.h"
 
 START_TEST(unary)
 {
     static const char *const ops[] = {"Relu", "Sigmoid", "Tanh", "HardSwish", "HardSigmoid", "LeakyRelu", "Elu", "Erf", "Exp", "Neg", "Abs",
-                                      "Floor", "Ceil", "Round", "Sin", "Cos", "Softplus", "Softsign", "Sign", "Mish", "Selu"};
+                                      "Floor", "Ceil", "Round", "Sin", "Cos", "Softplus", "Sign", "Mish", "Selu"};
     for (size_t k = 0; k < sizeof ops / sizeof *ops; k++) {
         CHECK(NULL, ops[k], NULL, 0, F(1, 3, 50));
         CHECK(NULL, ops[k], NULL, 0, F(2, 100, 501));
@@ -108,17 +84,39 @@ START_TEST(linear)
 }
 END_TEST
 
+START_TEST(attention)
+{
+    CHECK_MC("attention", "Attention", "heads=2 scale=0.3f", 0, F(1, 1, 5, 8), F(2, 1, 7, 8), F(3, 1, 7, 12));
+    CHECK_MC("attention", "Attention", "heads=12 scale=0.176f", 0, F(1, 2, 50, 384), F(2, 2, 50, 384), F(3, 2, 50, 384), F(4, 2, 1, 1, 50));
+    CHECK_MC("attention", "Attention", "heads=3 scale=0.5f", 0, F(1, 1, 40, 51), F(2, 1, 600, 51), F(3, 1, 600, 54), F(4, 3, 40, 600));
+    CHECK_MC("attention", "Attention", "heads=2 q_width=16 k_width=16 v_width=16 k_offset=16 v_offset=32", 0, F(1, 2, 33, 48),
+             F(1, 2, 33, 48), F(1, 2, 33, 48), F(4, 33, 33));
+    CHECK_MC("attention", "Attention", "heads=1", 0, F(1, 1, 1, 3), F(2, 1, 1, 3), F(3, 1, 1, 1));
+}
+END_TEST
+
+/* Keys that are masked out altogether come first: the running maximum starts at -inf over a whole block. */
+START_TEST(attention_masked_blocks)
+{
+    mc_tensor *mask = F(4, 1, 1, 1, 700);
+    for (int64_t j = 0; j < 600; j++) mc_tensor_set_f64(mask, j, -(double)INFINITY);
+    CHECK_MC("attention", "Attention", "heads=2", 0, F(1, 1, 40, 16), F(2, 1, 700, 16), F(3, 1, 700, 16), mask);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("cpu_f32");
     TCase *t = tcase_create("implementations");
-    const int n = mc_cpu_isa_max() >= MC_ISA_AVX512 ? 3 : (int)mc_cpu_isa_max() + 1;
+    const int n = tier_count();
     tcase_add_loop_test(t, unary, 0, n);
     tcase_add_loop_test(t, binary, 0, n);
     tcase_add_loop_test(t, softmax, 0, n);
     tcase_add_loop_test(t, norm, 0, n);
     tcase_add_loop_test(t, reduce, 0, n);
     tcase_add_loop_test(t, linear, 0, n);
+    tcase_add_loop_test(t, attention, 0, n);
+    tcase_add_loop_test(t, attention_masked_blocks, 0, n);
     suite_add_tcase(s, t);
     return mc_test_main(s);
 }

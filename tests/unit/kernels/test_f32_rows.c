@@ -62,6 +62,9 @@ START_TEST(softmax_and_norm)
             s.y = TAIL(want, 2 * n);
             ref->f32.softmax(&s);
             ck_assert_mem_eq(TAIL(got, 2 * n), TAIL(want, 2 * n), (size_t)(2 * n) * sizeof(float));
+            k->f32.scale_rows(TAIL(got, 2 * n), n, 2, n, x);
+            for (int64_t j = 0; j < 2 * n; j++) TAIL(want, 2 * n)[j] *= x[j / n];
+            ck_assert_mem_eq(TAIL(got, 2 * n), TAIL(want, 2 * n), (size_t)(2 * n) * sizeof(float));
             k->f32.norm(&m);
             m.y = TAIL(want, 2 * n);
             ref->f32.norm(&m);
@@ -98,7 +101,10 @@ START_TEST(attention_blocks)
         float maximum[L], sum[L], rescale[L];
         const float *mask = masked == 2 ? TAIL(r, T * 20) : TAIL(r, T);
         const int64_t lanes = masked == 2 ? 20 : L, mask_t = masked == 2 ? 20 : 1, mask_q = masked == 2;
-        for (int64_t i = 0; i < T * L; i++) s[i] = scores[i] = x[i];
+        for (int64_t i = 0; i < T * L; i++) {
+            scores[i] = x[i];
+            s[i] = x[i] * MC_LOG2E;
+        }
         for (int64_t i = 0; i < L; i++) {
             maximum[i] = -INFINITY;
             sum[i] = 0.0f;

@@ -1,37 +1,11 @@
 /* The load stage: no-op removal, folding, constant If, fixed inputs, affine folding. Every rewrite must leave the results alone. */
-#include "passes/passes.h"
-#include "support/interp.h"
-#include "support/support.h"
+#include "compare.h"
 
 static const int64_t dims[2] = {3, 5};
 
-/* Runs the stages on a clone, compares with the original on random inputs, returns the clone. */
-static mc_graph *run_and_compare(mc_graph *g, uint32_t stages, double rtol, double atol)
-{
-    mc_graph *c;
-    mc_ck_ok(mc_graph_sort(g));
-    mc_ck_ok(mc_infer_graph(g));
-    mc_ck_ok(mc_graph_clone(&c, g));
-    mc_ck_ok(mc_passes_run(c, stages, NULL));
-    mc_ck_ok(mc_graph_validate(c));
-    mc_test_set in = mc_test_inputs(g, 5, 9, dims, 2), x = mc_test_interp(c, &in), y = mc_test_interp(g, &in);
-    mc_test_same_outputs(c, &x, g, &y, rtol, atol);
-    mc_test_set_free(&in);
-    mc_test_set_free(&x);
-    mc_test_set_free(&y);
-    return c;
-}
-
-static mc_graph *new_graph(void)
-{
-    mc_graph *g;
-    mc_ck_ok(mc_graph_create(&g, "test"));
-    return g;
-}
-
 START_TEST(noops_go)
 {
-    mc_graph *g = new_graph();
+    mc_graph *g = mc_test_graph();
     int64_t n;
     mc_ck_ok(mc_graph_symbol(g, "N", &n));
     mc_value *x = mc_test_input(g, "x", MCOMP_F32, 2, (int64_t[]){n, 6});
@@ -43,7 +17,7 @@ START_TEST(noops_go)
     mc_value *f = mc_test_op(g, "Relu", 1, mc_test_op(g, "Mul", 2, e, mc_test_scalar(g, 1.0f)));
     mc_test_output(g, mc_test_op(g, "Identity", 1, f), "y");
     mc_test_output(g, mc_test_op(g, "Identity", 1, x), "z"); /* input to output: must stay */
-    mc_graph *r = run_and_compare(g, MC_STAGE_LOAD, 0, 0);
+    mc_graph *r = mc_test_passes(g, MC_STAGE_LOAD, 0, 0);
     ck_assert_int_eq(r->n_order, 2);
     ck_assert_int_eq(mc_test_count(r, "", "Identity"), 1);
     mc_graph_destroy(r);
@@ -53,14 +27,14 @@ END_TEST
 
 START_TEST(constants_fold)
 {
-    mc_graph *g = new_graph();
+    mc_graph *g = mc_test_graph();
     mc_value *x = mc_test_input(g, "x", MCOMP_F32, 2, (int64_t[]){4, 6});
     mc_value *w = mc_test_random_const(g, 1, 1.0f, 1, (int64_t[]){6});
     mc_value *v = mc_test_op(g, "Exp", 1, mc_test_op(g, "Sin", 1, w));
     mc_value *s = mc_test_op(g, "Shape", 1, x);
     mc_value *z = mc_test_op(g, "Reshape", 2, mc_test_op(g, "Add", 2, x, v), s);
     mc_test_output(g, z, "z");
-    mc_graph *r = run_and_compare(g, MC_STAGE_LOAD, 0, 0);
+    mc_graph *r = mc_test_passes(g, MC_STAGE_LOAD, 0, 0);
     ck_assert_int_eq(r->n_order, 1);
     ck_assert_str_eq(r->order[0]->op, "Add");
     mc_graph_destroy(r);
@@ -70,7 +44,7 @@ END_TEST
 
 START_TEST(folding_keeps_its_budget)
 {
-    mc_graph *g = new_graph();
+    mc_graph *g = mc_test_graph();
     mc_value *w = mc_test_random_const(g, 1, 1.0f, 2, (int64_t[]){64, 1});
     mc_value *big = mc_test_op(g, "Add", 2, w, mc_test_random_const(g, 2, 1.0f, 2, (int64_t[]){1, 64})); /* 16 KiB from 512 bytes */
     mc_test_output(g, big, "y");
@@ -98,7 +72,7 @@ static void add_if(mc_graph *g, mc_value *c, mc_value *x, int nested, mc_node **
 
 static mc_graph *branch(const mc_value *x, int32_t x_slot, int32_t c_slot, int nested, int then_branch)
 {
-    mc_graph *s = new_graph();
+    mc_graph *s = mc_test_graph();
     mc_value *cx, *cc;
     mc_node *inner;
     mc_ck_ok(mc_graph_add_value(s, "cx", &x->type, &cx));
@@ -119,7 +93,7 @@ static mc_graph *branch(const mc_value *x, int32_t x_slot, int32_t c_slot, int n
 START_TEST(constant_if_is_inlined)
 {
     for (int condition = 0; condition < 2; condition++) {
-        mc_graph *g = new_graph();
+        mc_graph *g = mc_test_graph();
         mc_node *n;
         mc_value *x = mc_test_input(g, "x", MCOMP_F32, 1, (int64_t[]){4});
         mc_value *c = mc_test_const(g, MCOMP_BOOL, 0, (double[]){condition});
@@ -144,7 +118,7 @@ END_TEST
 
 START_TEST(fixed_input_decides)
 {
-    mc_graph *g = new_graph();
+    mc_graph *g = mc_test_graph();
     mc_node *n;
     mc_tensor *t, *wrong;
     mc_value *c = mc_test_input(g, "flag", MCOMP_BOOL, 0, NULL);
@@ -184,14 +158,14 @@ static mc_value *batchnorm(mc_graph *g, mc_value *x, int64_t c)
 
 START_TEST(affine_folds_into_conv)
 {
-    mc_graph *g = new_graph();
+    mc_graph *g = mc_test_graph();
     mc_value *x = mc_test_input(g, "x", MCOMP_F32, 4, (int64_t[]){2, 3, 5, 5});
     mc_value *y = mc_test_op(g, "Conv", 2, x, mc_test_random_const(g, 1, 0.5f, 4, (int64_t[]){4, 3, 3, 3}));
     y = batchnorm(g, y, 4);
     y = mc_test_op(g, "Mul", 2, y, positive(g, 20, 1));
     y = mc_test_op(g, "Add", 2, mc_test_random_const(g, 3, 1.0f, 3, (int64_t[]){4, 1, 1}), y);
     mc_test_output(g, mc_test_op(g, "Relu", 1, y), "y");
-    mc_graph *r = run_and_compare(g, MC_STAGE_LOAD, 1e-5, 1e-5);
+    mc_graph *r = mc_test_passes(g, MC_STAGE_LOAD, 1e-5, 1e-5);
     ck_assert_int_eq(r->n_order, 2);
     mc_graph_destroy(r);
     mc_graph_destroy(g);
@@ -200,13 +174,13 @@ END_TEST
 
 START_TEST(affine_stays_where_it_must)
 {
-    mc_graph *g = new_graph();
+    mc_graph *g = mc_test_graph();
     mc_value *x = mc_test_input(g, "x", MCOMP_F32, 4, (int64_t[]){2, 3, 5, 5});
     mc_value *c = mc_test_op(g, "Conv", 2, x, mc_test_random_const(g, 1, 0.5f, 4, (int64_t[]){5, 3, 1, 1}));
     mc_test_output(g, batchnorm(g, c, 5), "y");
     mc_test_output(g, mc_test_op(g, "Relu", 1, c), "z"); /* reads the unnormalised value */
     mc_test_output(g, mc_test_op(g, "Add", 2, c, mc_test_random_const(g, 3, 1.0f, 1, (int64_t[]){5})), "w"); /* along the width */
-    mc_graph *r = run_and_compare(g, MC_STAGE_LOAD, 1e-5, 1e-5);
+    mc_graph *r = mc_test_passes(g, MC_STAGE_LOAD, 1e-5, 1e-5);
     ck_assert_int_eq(mc_test_count(r, "", "BatchNormalization"), 0); /* spelled out as Mul and Add */
     ck_assert_int_eq(mc_test_count(r, "", "Add"), 2);
     mc_graph_destroy(r);
@@ -217,13 +191,13 @@ END_TEST
 START_TEST(affine_folds_into_gemm)
 {
     for (int64_t trans = 0; trans < 2; trans++) {
-        mc_graph *g = new_graph();
+        mc_graph *g = mc_test_graph();
         mc_value *x = mc_test_input(g, "x", MCOMP_F32, 2, (int64_t[]){2, 6});
         mc_value *w = mc_test_random_const(g, 1, 0.5f, 2, trans ? (int64_t[]){4, 6} : (int64_t[]){6, 4});
         mc_value *y = mc_test_op(g, "Gemm", 3, x, w, mc_test_random_const(g, 2, 0.5f, 1, (int64_t[]){4}));
         mc_ck_ok(mc_node_set_i(y->producer, "transB", trans));
         mc_test_output(g, batchnorm(g, y, 4), "y");
-        mc_graph *r = run_and_compare(g, MC_STAGE_LOAD, 1e-5, 1e-5);
+        mc_graph *r = mc_test_passes(g, MC_STAGE_LOAD, 1e-5, 1e-5);
         ck_assert_int_eq(r->n_order, 1);
         mc_graph_destroy(r);
         mc_graph_destroy(g);
@@ -233,7 +207,7 @@ END_TEST
 
 START_TEST(table_is_sound)
 {
-    mc_graph *g = new_graph();
+    mc_graph *g = mc_test_graph();
     ck_assert_int_gt(mc_pass_count(), 3);
     for (int32_t i = 0; i < mc_pass_count(); i++) {
         ck_assert(mc_pass_at(i)->run != NULL);
