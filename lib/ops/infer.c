@@ -110,6 +110,19 @@ done:
     return st;
 }
 
+/* A branch that does not fit its inputs is legal as long as it is not taken (it is written for another rank, say): inside
+ * of subgraphs such nodes only stay unknown. */
+static int32_t infer_or_leave(mc_scope *s, mc_node *n, mc_infer_box *box)
+{
+    const mcomp_error before = *mc_error_peek();
+    int32_t st = infer_in(s, n, box);
+    if (s->depth > 0 && (st == MCOMP_SHAPE || st == MCOMP_RANGE)) {
+        mc_error_restore(&before);
+        st = MCOMP_OK;
+    }
+    return st;
+}
+
 int32_t mc_infer_scope(mc_scope *s)
 {
     int32_t st = mc_graph_sort(s->g);
@@ -119,7 +132,7 @@ int32_t mc_infer_scope(mc_scope *s)
     s->n_data = s->g->n_values;
     s->data = mc_calloc((size_t)(s->n_data ? s->n_data : 1), sizeof *s->data);
     if (!box || !s->data) MC_FAIL(MCOMP_NO_MEMORY, s->g->name, "no memory to infer types");
-    for (int64_t i = 0; i < s->g->n_order; i++) MC_TRY(infer_in(s, s->g->order[i], box));
+    for (int64_t i = 0; i < s->g->n_order; i++) MC_TRY(infer_or_leave(s, s->g->order[i], box));
 done:
     mc_scope_free(s);
     mc_free(box);

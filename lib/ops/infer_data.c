@@ -14,7 +14,8 @@ void mc_data_from_tensor(const mc_tensor *t, mc_shape_data *out)
     out->n = (int32_t)n;
     for (int64_t i = 0; i < n; i++) {
         const int64_t v = mc_tensor_get_i64(t, i);
-        out->v[i] = v < -((int64_t)1 << 62) ? MC_DATA_UNKNOWN : v; /* the range of symbols and of "unknown" */
+        const int64_t lowest = -((int64_t)1 << 62); /* below are symbols and "unknown"; "to the very front" of Slice is as well said by it */
+        out->v[i] = v < lowest ? lowest : v;
     }
 }
 

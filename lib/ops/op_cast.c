@@ -1,5 +1,5 @@
 /* Cast and CastLike between numbers and bool. Integers wrap when they get narrower; floats are cut towards zero and held
- * within the range of the target (outside of it the standard leaves the result open). */
+ * within the range of the target (outside of it the standard leaves the result open), but wrap for types of less than 8 bits. */
 #include "ops/internal.h"
 
 #include <math.h>
@@ -51,6 +51,7 @@ static void from_float(mc_tensor *y, int64_t i, double v)
 {
     if (y->dtype == MCOMP_BOOL) ((uint8_t *)y->data)[i] = v != 0.0;
     else if (y->dtype == MCOMP_U64) ((uint64_t *)y->data)[i] = v >= 0x1p64 ? UINT64_MAX : v > 0.0 ? (uint64_t)v : 0;
+    else if (mc_dtype_bits(y->dtype) < 8) set_wrapped(y, i, v >= -0x1p62 && v < 0x1p62 ? (int64_t)v : 0);
     else mc_tensor_set_f64(y, i, mc_dtype_is_float(y->dtype) ? v : trunc(v));
 }
 

@@ -69,7 +69,7 @@ static int32_t forward_nonzero(const mc_op_run *r)
 
 static int32_t infer_onehot(mc_infer *c)
 {
-    int32_t st = MCOMP_OK, n, at = 0;
+    int32_t st = MCOMP_OK, n, at = 0, known = 1;
     int64_t depth = 0;
     const mc_type *ix = c->in[0];
     c->out[0].dtype = c->in[2]->dtype;
@@ -79,8 +79,9 @@ static int32_t infer_onehot(mc_infer *c)
     MC_TRY(mc_infer_axis(c, mc_attr_i(c->node, "axis", -1), ix->rank + 1, &axis));
     if (c->cst[1] && mc_tensor_elements(c->cst[1]) != 1) return mc_infer_fail(c, MCOMP_SHAPE, "depth must be one number");
     if (c->cst[1]) depth = mc_tensor_get_i64(c->cst[1], 0);
-    else if (!mc_infer_ints(c, 1, &depth, 1, &n) || n != 1) depth = mc_infer_symbol(c);
-    if ((c->cst[1] || depth >= 0) && depth < 1) return mc_infer_fail(c, MCOMP_RANGE, "depth %lld", (long long)depth);
+    else known = mc_infer_ints(c, 1, &depth, 1, &n) && n == 1;
+    if (!known) depth = mc_infer_symbol(c);
+    if (known && depth < 1) return mc_infer_fail(c, MCOMP_RANGE, "depth %lld", (long long)depth);
     for (int32_t i = 0; i <= ix->rank; i++) c->out[0].dim[i] = i == axis ? depth : ix->dim[at++];
 done:
     return st;

@@ -108,7 +108,7 @@ static int32_t by_rules(mc_qauto *a, mc_qplan *p)
     int32_t st = MCOMP_OK;
     if (!p->calibrator || is_transformer(p)) {
         c.matmul = MC_QK_TOKEN;
-        c.scheme = "int8-dynamic";
+        c.scheme = p->calibrator && matmul_share(p) < 1.0 ? "int8-mixed" : "int8-dynamic";
         if (!p->calibrator) c.conv = MC_QK_FLOAT;
     }
     set_kinds(p, &c);
@@ -197,7 +197,8 @@ static int32_t list_candidates(const mc_qauto *a, const mc_qplan *p, candidate *
     static const char *const ranges[] = {"auto", "minmax", "percentile"};
     const double mm = matmul_share(p);
     int32_t n = 0;
-    if (mm > 0.0) add(list, &n, "int8-dynamic", a->range, p->calibrator ? MC_QK_STATIC : MC_QK_FLOAT, MC_QK_TOKEN);
+    const char *dynamic = p->calibrator && mm < 1.0 ? "int8-mixed" : "int8-dynamic"; /* static convolutions beside it */
+    if (mm > 0.0) add(list, &n, dynamic, a->range, p->calibrator ? MC_QK_STATIC : MC_QK_FLOAT, MC_QK_TOKEN);
     if (!p->calibrator) return n;
     if (a->range_given) add(list, &n, "int8", a->range, MC_QK_STATIC, MC_QK_STATIC);
     for (int i = 0; !a->range_given && i < 3; i++) add(list, &n, "int8", ranges[i], MC_QK_STATIC, MC_QK_STATIC);

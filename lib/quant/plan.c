@@ -57,6 +57,7 @@ int32_t mc_qplan_apply(mc_qplan *p)
     MC_TRY(mc_q_static_grids(p));
     MC_TRY(mc_q_static_apply(p));
     MC_TRY(mc_q_dynamic_apply(p));
+    MC_TRY(mc_q_tables_apply(p));
     MC_TRY(mc_graph_remove_dead(p->g, &removed));
     MC_TRY(mc_infer_graph(p->g));
     MC_TRY(mc_graph_validate(p->g));

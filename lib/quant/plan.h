@@ -11,7 +11,7 @@
 
 #include "quant/ranges.h"
 
-enum { MC_QK_FLOAT = 0, MC_QK_STATIC = 1, MC_QK_TOKEN = 2, MC_QK_TENSOR = 3 };
+enum { MC_QK_FLOAT = 0, MC_QK_STATIC = 1, MC_QK_TOKEN = 2, MC_QK_TENSOR = 3, MC_QK_TABLE = 4 };
 
 typedef struct mc_qnode {
     int32_t candidate; /* 1: a weighted operator with a constant float weight, may become integer */
@@ -90,6 +90,9 @@ int32_t mc_q_static_mark(mc_qplan *p);
 int32_t mc_q_static_grids(mc_qplan *p);
 int32_t mc_q_static_apply(mc_qplan *p);
 int32_t mc_q_dynamic_apply(mc_qplan *p);
+/* table.c: embedding tables that become s8 get kind MC_QK_TABLE; weight-only, whatever the scheme of the products. */
+void mc_q_tables(mc_qplan *p);
+int32_t mc_q_tables_apply(mc_qplan *p);
 /* All of the above in order, then clean-up, types, validation. */
 int32_t mc_qplan_apply(mc_qplan *p);
 

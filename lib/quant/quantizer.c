@@ -30,7 +30,7 @@ struct mcomp_quantizer {
     const char *chosen; /* static string */
 };
 
-static const char *const kind_names[] = {"float", "int8", "int8-dynamic", "int8-dynamic-tensor"};
+static const char *const kind_names[] = {"float", "int8", "int8-dynamic", "int8-dynamic-tensor", "w8"};
 
 static int32_t kind_named(const char *name)
 {
@@ -175,7 +175,7 @@ static int32_t apply_rules(const mcomp_quantizer *q, mc_qplan *p, const mc_graph
             if (u->precision == MC_QK_STATIC && k->candidate && !p->calibrator)
                 return mc_fail(MCOMP_ARGUMENT, n->name, "int8 needs calibration data");
             k->ruled = 1;
-            k->kind = k->candidate ? u->precision : MC_QK_FLOAT;
+            if (k->candidate || u->precision == MC_QK_FLOAT) k->kind = u->precision;
             if (u->precision == MC_QK_FLOAT) k->why = "a rule keeps it";
         }
         if (hits == 0) {
@@ -204,7 +204,7 @@ static int32_t report(mcomp_quantizer *q, const mc_qplan *p)
     for (int64_t i = 0; i < p->n_nodes; i++) {
         const mc_node *n = p->g->nodes[i];
         const mc_qnode *k = &p->node[i];
-        if (!k->candidate && !k->why) continue;
+        if (!k->candidate && !k->why && k->kind != MC_QK_TABLE) continue;
         MC_TRY(mc_grow(&q->rows, &q->cap_rows, q->n_rows + 1, sizeof *q->rows));
         report_row *r = &q->rows[q->n_rows];
         *r = (report_row){mc_strdup(n->name), mc_strdup(n->op), mc_strdup(k->kind == MC_QK_FLOAT && k->why ? k->why : ""),
@@ -269,6 +269,7 @@ int32_t mcomp_quantizer_apply(mcomp_graph **out, mcomp_quantizer *q, const mcomp
     p->percentile = q->percentile;
     p->calibrator = calibrator;
     mc_q_candidates(p);
+    mc_q_tables(p);
     MC_TRY(apply_rules(q, p, g->g));
     MC_TRY(decide(q, p, samples));
     MC_TRY(mc_qplan_apply(p));
