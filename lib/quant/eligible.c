@@ -80,7 +80,10 @@ void mc_q_candidates(mc_qplan *p)
     for (int64_t i = 0; i < p->n_nodes; i++) {
         const mc_node *n = p->g->nodes[i];
         mc_op_cost cost;
-        if (n->dead || !n->desc || n->desc->quant != MC_Q_WEIGHTED) continue;
+        if (n->dead || !n->desc) continue;
+        if (n->desc->traits & MC_OP_CONTROL)
+            p->node[i].why = "its branches are not quantized; fix the input that its condition depends on";
+        if (n->desc->quant != MC_Q_WEIGHTED) continue;
         p->node[i].why = mc_q_not_weighted(n);
         p->node[i].candidate = p->node[i].why == NULL;
         if (mc_op_count(n, &cost) == MCOMP_OK) p->node[i].macs = cost.macs;
