@@ -86,6 +86,15 @@ typedef struct mc_norm_f32 {
     int32_t rms;
 } mc_norm_f32;
 
+/* Pixels p of one output row: y[p*ld_y + c] = bias[c] + sum over taps t of x[t][p*x_step + c] * w[t*n + c], taps in order,
+ * fused; bias NULL: 0. */
+typedef struct mc_depthwise_f32 {
+    const float *const *x;
+    const float *w, *bias;
+    float *y;
+    int64_t taps, pixels, x_step, ld_y, n;
+} mc_depthwise_f32;
+
 typedef struct mc_kernels_f32 {
     void (*gemm)(const mc_gemm_f32 *g);
     /* B [k][n] with strides (row, col), one of them 1, into panels [ceil(n/16)][k][16], zero-padded, times scale. */
@@ -102,8 +111,11 @@ typedef struct mc_kernels_f32 {
     float (*reduce)(int32_t code, const float *x, int64_t n);
     /* y[j] = reduction over rows of x[row*ld + j], in order. rows >= 1. */
     void (*reduce_rows)(int32_t code, const float *x, int64_t ld, int64_t rows, float *y, int64_t n);
-    /* y[c] = sum over taps of x_t[c] * w[t*n + c] + bias[c] (bias NULL: 0), taps in order. */
-    void (*depthwise)(const float *const *x, const float *w, const float *bias, int64_t taps, float *y, int64_t n);
+    void (*depthwise)(const mc_depthwise_f32 *d);
+    /* y[c] = sum or maximum (MC_REDUCE_*) over taps of x_t[c], taps in order. taps >= 1. */
+    void (*pool)(int32_t code, const float *const *x, int64_t taps, float *y, int64_t n);
+    /* One LSTM step of one sequence: gates [4][n] in the order i o f c; c = sig(f) c + sig(i) tanh(g); h = sig(o) tanh(c). */
+    void (*lstm)(const float *gates, float *c, float *h, int64_t n);
     /* out[c][r] = in[r][c] for 4-byte elements. */
     void (*transpose)(const float *in, int64_t ld_in, float *out, int64_t ld_out, int64_t rows, int64_t cols);
 } mc_kernels_f32;

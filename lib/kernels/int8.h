@@ -83,6 +83,17 @@ typedef struct mc_qadd {
     mc_qout out;
 } mc_qadd;
 
+/* Depthwise convolution: acc[p][c] = init[c] + sum_t x[p * step + tap[t] + c] * w[t][c] for `pixels` pixels of n channels.
+ * w: pairs of taps, [(taps + 1) / 2][n padded to 16][2], the second of an odd last one 0. */
+typedef struct mc_qdepthwise {
+    const uint8_t *x;
+    const int64_t *tap; /* [taps], bytes */
+    int64_t taps, n, pixels, step;
+    const int16_t *w;
+    const int32_t *init; /* [n padded] */
+    int32_t *acc;        /* [pixels][n padded], 64-byte aligned */
+} mc_qdepthwise;
+
 typedef struct mc_kernels_int8 {
     /* w: [n][segments * seg_len]. Bytes of the packed block (depends on the weights where a tier stores corrections). */
     uint64_t (*qgemm_packed_bytes)(const mc_qgemm_shape *s, const int8_t *w);
@@ -106,6 +117,12 @@ typedef struct mc_kernels_int8 {
     /* y = x ^ flip. */
     void (*flip)(const uint8_t *x, int64_t n, uint32_t flip, uint8_t *y);
     void (*add)(const mc_qadd *a);
+    void (*depthwise)(const mc_qdepthwise *d);
+    /* Windows: acc[c] += sum_t (x[t][c] ^ flip); y[c] = max_t of x[t][c], as signed bytes with flip 0x80. taps >= 1. */
+    void (*sum_taps)(const uint8_t *const *x, int64_t taps, int64_t n, uint32_t flip, int32_t *acc);
+    void (*max_taps)(const uint8_t *const *x, int64_t taps, int64_t n, uint32_t flip, uint8_t *y);
+    /* y = table[x]. */
+    void (*lut)(const uint8_t *x, int64_t n, const uint8_t *table, uint8_t *y);
 } mc_kernels_int8;
 
 #endif

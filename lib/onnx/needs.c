@@ -133,6 +133,7 @@ static int32_t form_of(const mc_node *n)
     if (mc_node_is(n, "Split") && n->n_in > 1 && n->in[1]) return 13;
     if (strncmp(n->op, "Reduce", 6) == 0 && n->n_in == 1 && !mc_node_attr(n, "noop_with_empty_axes")) return 13;
     if (mc_node_is(n, "Pad") && (n->n_in < 4 || !n->in[3])) return strcmp(mc_attr_s(n, "mode", ""), "wrap") == 0 ? 19 : 13;
+    if (mc_node_is(n, "Resize") && strcmp(mc_attr_s(n, "coordinate_transformation_mode", ""), "half_pixel_symmetric") == 0) return 19;
     if (mc_node_is(n, "AveragePool") || mc_node_is(n, "Shape")) return 13; /* what came later are attributes */
     return n->desc->since;
 }

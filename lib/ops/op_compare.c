@@ -23,9 +23,9 @@ enum { K_EQ, K_LT, K_LE, K_GT, K_GE, K_AND, K_OR, K_XOR };
     case K_LE: ROW(T, a <= b)                                                                                          \
     case K_GT: ROW(T, a > b)                                                                                           \
     case K_GE: ROW(T, a >= b)                                                                                          \
-    case K_AND: ROW(T, a && b)                                                                                         \
-    case K_OR: ROW(T, a || b)                                                                                          \
-    default: ROW(T, !a != !b)                                                                                          \
+    case K_AND: ROW(T, a != 0 && b != 0)                                                                               \
+    case K_OR: ROW(T, a != 0 || b != 0)                                                                                \
+    default: ROW(T, (a != 0) != (b != 0))                                                                              \
     }
 
 static int compare(int kind, double a, double b)

@@ -64,7 +64,7 @@ FORWARD(run_global_average_last, global_average_last, mc_pool_average(r, 1, 1))
 
 const mc_op mc_op_MaxPool = {.name = "MaxPool", .domain = "", .version = 22, .since = 12, .min_in = 1, .max_in = 1, .min_out = 1,
                              .max_out = 2, .quant = MC_Q_PASS, .infer = max_first, .forward = run_max_first, .cost = mc_pool_cost};
-const mc_op mc_op_AveragePool = {.name = "AveragePool", .domain = "", .version = 22, .since = 19, .min_in = 1, .max_in = 1,
+const mc_op mc_op_AveragePool = {.name = "AveragePool", .domain = "", .version = 22, .since = 11, .min_in = 1, .max_in = 1,
                                  .min_out = 1, .max_out = 1, .quant = MC_Q_POOL, .infer = average_first,
                                  .forward = run_average_first, .cost = mc_pool_cost};
 const mc_op mc_op_GlobalMaxPool = {.name = "GlobalMaxPool", .domain = "", .version = 22, .since = 1, .min_in = 1, .max_in = 1,

@@ -277,5 +277,5 @@ done:
     return st;
 }
 
-const mc_op mc_op_Resize = {.name = "Resize", .domain = "", .version = 19, .since = 19, .min_in = 1, .max_in = 4, .min_out = 1,
+const mc_op mc_op_Resize = {.name = "Resize", .domain = "", .version = 19, .since = 13, .min_in = 1, .max_in = 4, .min_out = 1,
                             .max_out = 1, .traits = MC_OP_VALUE_SHAPED, .quant = MC_Q_NONE, .infer = infer, .forward = forward};

@@ -94,9 +94,9 @@ COST(cost_rnn, 1)
 COST(cost_gru, 3)
 COST(cost_lstm, 4)
 
-const mc_op mc_op_RNN = {.name = "RNN", .domain = "", .version = 22, .since = 14, .min_in = 3, .max_in = 6, .min_out = 0,
+const mc_op mc_op_RNN = {.name = "RNN", .domain = "", .version = 22, .since = 7, .min_in = 3, .max_in = 6, .min_out = 0,
                          .max_out = 2, .quant = MC_Q_NONE, .infer = infer_rnn, .forward = forward_rnn, .cost = cost_rnn};
-const mc_op mc_op_GRU = {.name = "GRU", .domain = "", .version = 22, .since = 14, .min_in = 3, .max_in = 6, .min_out = 0,
+const mc_op mc_op_GRU = {.name = "GRU", .domain = "", .version = 22, .since = 7, .min_in = 3, .max_in = 6, .min_out = 0,
                          .max_out = 2, .quant = MC_Q_NONE, .infer = infer_gru, .forward = forward_gru, .cost = cost_gru};
-const mc_op mc_op_LSTM = {.name = "LSTM", .domain = "", .version = 22, .since = 14, .min_in = 3, .max_in = 8, .min_out = 0,
+const mc_op mc_op_LSTM = {.name = "LSTM", .domain = "", .version = 22, .since = 7, .min_in = 3, .max_in = 8, .min_out = 0,
                           .max_out = 3, .quant = MC_Q_NONE, .infer = infer_lstm, .forward = forward_lstm, .cost = cost_lstm};

@@ -73,9 +73,46 @@ int32_t mc_const_permuted(mc_graph *g, const char *name, const mc_tensor *t, con
 int32_t mc_const_floats(const mc_value *v, int64_t n, float **out);
 /* Constant int64 shape that makes Reshape turn `from` into `to`; *out = NULL when symbols prevent it. */
 int32_t mc_shape_const(mc_graph *g, const mc_type *from, const mc_type *to, mc_value **out);
+/* NCHW <-> NHWC for rank 3 (one spatial axis) to 5; perm to be used with mc_transposed. */
+void mc_channels_last_perm(int32_t rank, int64_t perm[MC_MAX_RANK]);
+void mc_channels_first_perm(int32_t rank, int64_t perm[MC_MAX_RANK]);
+/* Window attributes of a Conv or pool, auto_pad resolved into pads; possible when mc_window_is_explicit. */
+int mc_window_is_explicit(const mc_node *n);
+int32_t mc_copy_window(mc_node *to, const mc_node *from);
+/* Constant f32 list that broadcasts along the last axis (or one number) as a [n] value; *out = NULL if it does not. */
+int32_t mc_const_vector(mc_graph *g, const mc_value *v, int32_t rank, int64_t n, double factor, mc_value **out);
 /* v seen through a new Transpose / Reshape (or v itself when nothing changes). Reshape: *out = NULL when not expressible. */
 int32_t mc_transposed(mc_graph *g, const char *origin, mc_value *v, int32_t rank, const int64_t *perm, mc_value **out);
 int32_t mc_reshaped(mc_graph *g, const char *origin, mc_value *v, const mc_type *to, mc_value **out);
+
+/* ---- moving a Transpose through a node (layout_ops.c) ---- */
+typedef struct mc_layout {
+    mc_graph *g;
+    mc_node *t, *u;  /* u reads t's output as input `index` */
+    int32_t index, rank;
+    int64_t perm[MC_MAX_RANK], inverse[MC_MAX_RANK];
+} mc_layout;
+/* Rewrites u to read t's input; its results are transposed instead. 0 in *moved when u is not such an operator. */
+int32_t mc_layout_move(mc_layout *l, int32_t *moved);
+
+/* ---- quantization parameters (quantized.c) ---- */
+typedef struct mc_qdq { /* one scale a tensor */
+    float scale;
+    int32_t zp, dtype; /* MCOMP_U8 or MCOMP_I8 */
+} mc_qdq;
+/* v = DequantizeLinear(q) of a u8/s8 value that is no constant: q, else NULL. */
+mc_value *mc_dequantized(const mc_value *v, mc_qdq *p);
+/* n is a QuantizeLinear to u8/s8 with constant parameters. */
+int mc_quantizes(const mc_node *n, mc_qdq *p);
+int mc_qdq_equal(const mc_qdq *a, const mc_qdq *b);
+int32_t mc_node_set_qdq(mc_node *n, const char *prefix, const mc_qdq *p);
+/* Weight behind DequantizeLinear(constant s8, or u8 around 128; one scale, or one a slice along `axis`): an s8 constant of the
+ * same shape and [n] scales. *w = NULL when it is anything else. */
+int32_t mc_integer_weight(mc_graph *g, const mc_value *v, int32_t axis, mc_value **w, mc_value **scale);
+/* The same for a bare constant with its scale and zero point values (MatMulInteger); scale NULL: not made. */
+int32_t mc_symmetric_s8(mc_graph *g, const mc_value *q, const mc_value *zp, mc_value **w);
+/* f32 [n] behind a constant or DequantizeLinear(int32 constant); *b = NULL when it is anything else. */
+int32_t mc_real_bias(mc_graph *g, const mc_value *v, int64_t n, mc_value **b);
 
 /* Default options when the caller has none. */
 const mc_pass_options *mc_pass_options_or_default(const mc_pass_options *o);

@@ -187,3 +187,64 @@ int32_t mc_reshaped(mc_graph *g, const char *origin, mc_value *v, const mc_type 
 done:
     return st;
 }
+
+void mc_channels_last_perm(int32_t rank, int64_t perm[MC_MAX_RANK])
+{
+    for (int32_t i = 0; i < rank; i++) perm[i] = i == 0 ? 0 : i == rank - 1 ? 1 : i + 1;
+}
+
+void mc_channels_first_perm(int32_t rank, int64_t perm[MC_MAX_RANK])
+{
+    for (int32_t i = 0; i < rank; i++) perm[i] = i == 0 ? 0 : i == 1 ? rank - 1 : i - 1;
+}
+
+int mc_window_is_explicit(const mc_node *n)
+{
+    const char *pad = mc_attr_s(n, "auto_pad", "NOTSET");
+    const mc_type *x = &n->in[0]->type;
+    if (strcmp(pad, "NOTSET") == 0 || strcmp(pad, "VALID") == 0) return 1;
+    for (int32_t i = 2; i < x->rank; i++)
+        if (x->dim[i] < 0) return 0;
+    return x->rank > 2;
+}
+
+int32_t mc_copy_window(mc_node *to, const mc_node *from)
+{
+    static const char *const lists[] = {"kernel_shape", "strides", "dilations", "pads"};
+    static const char *const ints[] = {"group", "ceil_mode", "count_include_pad"};
+    int32_t st = MCOMP_OK;
+    int64_t count, pads[6];
+    mc_window w;
+    for (int32_t i = 0; i < 4; i++) {
+        const int64_t *v = mc_attr_ints(from, lists[i], &count);
+        if (v) MC_TRY(mc_node_set_ints(to, lists[i], v, count));
+    }
+    for (int32_t i = 0; i < 3; i++)
+        if (mc_node_attr(from, ints[i])) MC_TRY(mc_node_set_i(to, ints[i], mc_attr_i(from, ints[i], 0)));
+    if (strcmp(mc_attr_s(from, "auto_pad", "NOTSET"), "NOTSET") == 0) return MCOMP_OK;
+    const int64_t *kernel = from->n_in > 1 && from->in[1] && from->in[1]->type.rank > 2 ? &from->in[1]->type.dim[2] : NULL;
+    MC_TRY(mc_window_read(from, &from->in[0]->type, kernel, &w));
+    for (int32_t i = 0; i < w.spatial; i++) {
+        pads[i] = w.pad_begin[i];
+        pads[i + w.spatial] = w.pad_end[i];
+    }
+    MC_TRY(mc_node_set_ints(to, "pads", pads, 2 * w.spatial));
+done:
+    return st;
+}
+
+int32_t mc_const_vector(mc_graph *g, const mc_value *v, int32_t rank, int64_t n, double factor, mc_value **out)
+{
+    float *f = NULL;
+    int32_t st = MCOMP_OK;
+    const mc_tensor *t = mc_value_const(v);
+    *out = NULL;
+    if (!t || t->dtype != MCOMP_F32 || n < 1) return MCOMP_OK;
+    if (!(mc_tensor_elements(t) == 1 && t->shape.rank <= rank) && !mc_const_along(v, rank, rank - 1, n)) return MCOMP_OK;
+    MC_TRY(mc_const_floats(v, n, &f));
+    for (int64_t i = 0; factor != 1.0 && i < n; i++) f[i] = (float)((double)f[i] * factor);
+    st = mc_const_f32(g, v->name, f, n, out);
+done:
+    mc_free(f);
+    return st;
+}

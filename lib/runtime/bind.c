@@ -164,6 +164,38 @@ done:
     return st;
 }
 
+/* Loop: carried values keep their type where one iteration of the body keeps it; how many rows scan outputs get is not known. */
+static int32_t infer_loop(const mc_node *n, mc_bound *b, bind_work *w)
+{
+    int32_t st = MCOMP_OK;
+    mc_bound *body = NULL;
+    mc_type *in = NULL;
+    const mc_attr *a = mc_node_attr(n, "body");
+    if (!a || !a->graph || n->n_in < 2 || a->graph->n_inputs != n->n_in || a->graph->n_outputs < 1 + n->n_out)
+        MC_FAIL(MCOMP_FORMAT, n->name, "the body of Loop does not fit the node");
+    in = mc_calloc((size_t)n->n_in, sizeof *in);
+    if (!in) MC_FAIL(MCOMP_NO_MEMORY, n->name, "no memory to infer types");
+    for (int32_t k = 0; k < n->n_in; k++) {
+        in[k] = k >= 2 && n->in[k] ? b[n->in[k]->id].type : (mc_type){.dtype = k == 0 ? MCOMP_I64 : MCOMP_BOOL};
+        if (k < 2 && a->graph->inputs[k]->type.rank == 1) in[k] = (mc_type){.dtype = in[k].dtype, .rank = 1, .dim = {1}};
+    }
+    st = bind_graph(&body, a->graph, in, n, b, w);
+    if (st == MCOMP_NO_MEMORY) goto done;
+    mc_error_clear(); /* a body that cannot run with these dims may not run at all */
+    st = MCOMP_OK;
+    for (int32_t k = 0; k < n->n_out; k++) {
+        if (!n->out[k]) continue;
+        const mc_value *out = a->graph->outputs[1 + k];
+        mc_type *t = &b[n->out[k]->id].type;
+        if (body && k < n->n_in - 2 && same_type(&body[out->id].type, &in[2 + k])) *t = in[2 + k];
+        if (t->dtype == MCOMP_UNDEFINED) t->dtype = out->type.dtype;
+    }
+done:
+    mc_bind_free(body, a && a->graph ? a->graph->n_values : 0);
+    mc_free(in);
+    return st;
+}
+
 static void bind_leaves(mc_bound *b, const mc_graph *g, const mc_type *inputs, const mc_node *owner, const mc_bound *outer)
 {
     for (int64_t i = 0; i < g->n_values; i++) {
@@ -207,6 +239,10 @@ static int32_t bind_graph(mc_bound **out, const mc_graph *g, const mc_type *inpu
         MC_TRY(check_arity(n));
         if (mc_node_is(n, "If")) {
             MC_TRY(infer_if(n, b, w));
+            continue;
+        }
+        if (mc_node_is(n, "Loop")) {
+            MC_TRY(infer_loop(n, b, w));
             continue;
         }
         if (n->desc->traits & MC_OP_CONTROL) continue;

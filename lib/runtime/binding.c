@@ -22,8 +22,8 @@ static void drop_plan(mcomp_exec *e, mc_exec_plan *x)
     if (--x->refs > 0) return;
     for (int64_t i = 0; i < e->n_plans; i++)
         if (e->plans[i] == x) e->plans[i] = e->plans[--e->n_plans];
-    for (int64_t i = 0; x->branch && i < 2 * x->plan->n_steps; i++) mcomp_exec_destroy(x->branch[i]);
-    mc_free(x->branch);
+    for (int64_t i = 0; x->nested && i < 2 * x->plan->n_steps; i++) mcomp_exec_destroy(x->nested[i]);
+    mc_free(x->nested);
     mc_free(x->ns);
     mc_plan_unref(x->plan);
     mc_free(x);
@@ -32,7 +32,7 @@ static void drop_plan(mcomp_exec *e, mc_exec_plan *x)
 /* Takes over the reference to p. */
 static int32_t use_plan(mcomp_exec *e, mc_plan *p, mc_exec_plan **out)
 {
-    int32_t st = MCOMP_OK, branches = 0;
+    int32_t st = MCOMP_OK, control = 0;
     mc_exec_plan *x = NULL;
     for (int64_t i = 0; i < e->n_plans; i++) {
         if (e->plans[i]->plan != p) continue;
@@ -41,13 +41,13 @@ static int32_t use_plan(mcomp_exec *e, mc_plan *p, mc_exec_plan **out)
         *out = e->plans[i];
         return MCOMP_OK;
     }
-    for (int64_t i = 0; i < p->n_steps; i++) branches |= p->steps[i].kind == MC_STEP_IF;
+    for (int64_t i = 0; i < p->n_steps; i++) control |= p->steps[i].kind == MC_STEP_CONTROL;
     MC_TRY(mc_grow(&e->plans, &e->cap_plans, e->n_plans + 1, sizeof *e->plans));
     x = mc_calloc(1, sizeof *x);
     if (!x) MC_FAIL(MCOMP_NO_MEMORY, "", "no memory for an exec");
     if (e->session->profile) x->ns = mc_calloc((size_t)p->n_steps + 1, sizeof *x->ns);
-    if (branches) x->branch = mc_calloc((size_t)p->n_steps * 2, sizeof *x->branch);
-    if ((e->session->profile && !x->ns) || (branches && !x->branch)) MC_FAIL(MCOMP_NO_MEMORY, "", "no memory for an exec");
+    if (control) x->nested = mc_calloc((size_t)p->n_steps * 2, sizeof *x->nested);
+    if ((e->session->profile && !x->ns) || (control && !x->nested)) MC_FAIL(MCOMP_NO_MEMORY, "", "no memory for an exec");
     x->plan = p;
     x->refs = 1;
     e->plans[e->n_plans++] = x;
@@ -56,7 +56,7 @@ static int32_t use_plan(mcomp_exec *e, mc_plan *p, mc_exec_plan **out)
 done:
     if (x) {
         mc_free(x->ns);
-        mc_free(x->branch);
+        mc_free(x->nested);
         mc_free(x);
     }
     mc_plan_unref(p);

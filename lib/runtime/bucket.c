@@ -1,8 +1,9 @@
 /* Shape buckets and the checks of a run's inputs.
  *
- * The rule, by symbol: a symbol that is the leading axis of an input of rank 2 or more, and no other axis of any input, is
- * batch-like: exact up to 8, then the next power of two. Every other symbol is length-like: multiples of 16 up to 64, then 96,
- * 128, 192, 256, 384, ... (steps of half a power of two, all multiples of 16). Lengths 1..128 make six buckets. 0 stays 0. */
+ * The rule, by symbol: a symbol that is the leading axis of an input of rank 2 or more is batch-like, unless it is also an inner axis
+ * of an input whose leading axis is symbolic: exact up to 8, then the next power of two. Every other symbol is length-like:
+ * multiples of 16 up to 64, then 96, 128, 192, 256, 384, ... (steps of half a power of two, all multiples of 16). Lengths 1..128
+ * make six buckets. 0 stays 0. */
 #include "runtime/plan.h"
 
 static int64_t round_batch(int64_t d)
@@ -26,12 +27,16 @@ static int64_t round_length(int64_t d)
 
 static int batch_like(const mc_graph *g, int64_t symbol)
 {
+    int leads = 0;
     for (int64_t i = 0; i < g->n_inputs; i++) {
         const mc_type *t = &g->inputs[i]->type;
-        for (int32_t k = 0; k < t->rank; k++)
-            if (t->dim[k] == symbol && (k != 0 || t->rank < 2)) return 0;
+        for (int32_t k = 0; k < t->rank; k++) {
+            if (t->dim[k] != symbol) continue;
+            if (k == 0 && t->rank >= 2) leads = 1;
+            if (k > 0 && t->dim[0] < 0) return 0;
+        }
     }
-    return 1;
+    return leads;
 }
 
 void mc_bucket(const mc_graph *g, const mc_type *run, mc_type *bucket, int64_t *largest)

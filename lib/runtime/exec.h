@@ -12,7 +12,7 @@ typedef struct mc_exec_plan {
     int32_t refs;          /* bindings that use it */
     int64_t runs;          /* profiled ones */
     double *ns;            /* by step, profiled sessions only */
-    mcomp_exec **branch;   /* two a step, made when first taken */
+    mcomp_exec **nested;   /* two a step, made when first taken; NULL when the plan has no control flow */
 } mc_exec_plan;
 
 /* The dims of one exact set of input shapes. */

@@ -46,7 +46,7 @@ static int32_t step_outputs(mc_plan *p, int64_t i)
     int32_t st = MCOMP_OK;
     const mc_step *s = &p->steps[i];
     static const int32_t kinds[] = {[MC_STEP_KERNEL] = MC_STORE_ARENA, [MC_STEP_VIEW] = MC_STORE_ARENA,  [MC_STEP_KNOWN] = MC_STORE_KNOWN,
-                                    [MC_STEP_EVAL] = MC_STORE_DYNAMIC, [MC_STEP_IF] = MC_STORE_DYNAMIC, [MC_STEP_OBSERVE] = MC_STORE_ARENA};
+                                    [MC_STEP_EVAL] = MC_STORE_DYNAMIC, [MC_STEP_CONTROL] = MC_STORE_DYNAMIC, [MC_STEP_OBSERVE] = MC_STORE_ARENA};
     for (int32_t k = 0; k < s->node->n_out; k++) {
         const int32_t slot = mc_output_wanted(s->node, k) ? slot_of(p, s->node->out[k]) : -1;
         if (slot < 0) continue;

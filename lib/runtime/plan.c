@@ -25,7 +25,7 @@ void mc_plan_unref(mc_plan *p)
     for (int64_t i = 0; i < p->n_steps; i++) free_step(&p->steps[i]);
     pthread_mutex_unlock(&p->session->registry->lock);
     for (int64_t i = 0; i < p->n_steps; i++)
-        for (int k = 0; k < 2; k++) mcomp_session_destroy(p->steps[i].branch[k]);
+        for (int k = 0; k < 2; k++) mcomp_session_destroy(p->steps[i].sub[k]);
     mc_free(p->steps);
     mc_free(p->slot_of);
     mc_free(p->slot_value);
@@ -126,11 +126,11 @@ static int32_t make_step(mc_plan *p, mc_step *s, mc_node *n, const mc_bound *b)
         s->kind = MC_STEP_KNOWN;
         memcpy(s->kernel, "known", sizeof "known");
         memcpy(s->why, "follows from the input's shape", sizeof "follows from the input's shape");
-    } else if (mc_node_is(n, "If")) {
-        s->kind = MC_STEP_IF;
-        memcpy(s->kernel, "if", sizeof "if");
-        memcpy(s->why, "condition known at run time", sizeof "condition known at run time");
-        return mc_if_open(p->session, n, s->branch);
+    } else if (n->desc->traits & MC_OP_CONTROL) {
+        s->kind = MC_STEP_CONTROL;
+        mc_escape(s->kernel, sizeof s->kernel, n->op);
+        memcpy(s->why, "decided at run time", sizeof "decided at run time");
+        return mc_control_open(p->session, n, p->exact ? p->g : p->session->lowered, s->sub);
     } else if (bits & 3) {
         s->kind = MC_STEP_EVAL;
         if (!n->desc->forward) return mc_fail(MCOMP_UNSUPPORTED, n->name, "operator %s has no kernel", n->op);
@@ -170,10 +170,12 @@ done:
     return st;
 }
 
+/* 1 if symbols suffice: every dim was bound, and no If is left whose condition follows from dims (with exact dims it folds). */
 static int complete(const mc_graph *g, const mc_bound *b)
 {
     for (int64_t i = 0; i < g->n_order; i++) {
         const mc_node *n = g->order[i];
+        if (mc_node_is(n, "If") && n->in[0] && b[n->in[0]->id].known) return 0;
         for (int32_t k = 0; k < n->n_out; k++)
             if (mc_output_wanted(n, k) && !mc_type_known(&b[n->out[k]->id].type)) return 0;
     }
@@ -219,8 +221,9 @@ done:
 
 static int32_t lower(const mcomp_session *s, mc_graph *g)
 {
-    (void)s;
-    return mc_infer_graph(g);
+    const mc_pass_options o = {.fold_bytes = s->ctx->options.max_fold_bytes, .shape_only = 1, .isa = (int32_t)mc_cpu_isa()};
+    if (s->no_fusion) return mc_infer_graph(g);
+    return mc_passes_run(g, MC_STAGE_SHAPE | MC_STAGE_FUSE | MC_STAGE_LOWER, &o);
 }
 
 static int32_t compile_bucket(mcomp_session *s, const mc_type *bucket, mc_plan **out)

@@ -47,7 +47,7 @@ enum {
     MC_STEP_VIEW,       /* output is the input's memory */
     MC_STEP_KNOWN,      /* value follows from the input dims: computed once a binding */
     MC_STEP_EVAL,       /* interpreted at run time: dims depend on values, or strings */
-    MC_STEP_IF,         /* runs one of two nested sessions */
+    MC_STEP_CONTROL,    /* If, Loop: runs nested sessions */
     MC_STEP_OBSERVE
 };
 
@@ -65,7 +65,7 @@ typedef struct mc_step {
     double cost_us, macs;
     const char *backend, *dtype;
     char kernel[64], why[128];
-    mcomp_session *branch[2];   /* then, else */
+    mcomp_session *sub[2];      /* CONTROL: then and else, or body */
 } mc_step;
 
 enum { MC_STORE_ARENA = 0, MC_STORE_INPUT, MC_STORE_CONST, MC_STORE_KNOWN, MC_STORE_OUTPUT, MC_STORE_DYNAMIC };

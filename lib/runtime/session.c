@@ -161,6 +161,10 @@ int32_t mc_session_open(mcomp_session **out, mcomp_context *ctx, const mc_graph 
     MC_TRY(choose_backends(s, o.backend));
     if (o.threads) MC_TRY(mc_pool_create(&s->own_pool, o.threads));
     s->pool = s->own_pool ? s->own_pool : mc_context_pool(ctx);
+    if (!s->no_fusion) {
+        const mc_pass_options po = {.fold_bytes = ctx->options.max_fold_bytes, .isa = (int32_t)mc_cpu_isa()};
+        MC_TRY(mc_passes_run(s->g, MC_STAGE_LOAD, &po));
+    }
     MC_TRY(mc_graph_remove_dead(s->g, NULL));
     MC_TRY(check_supported(s->g));
     *out = s;

@@ -1,4 +1,5 @@
 /* Running one step of a plan on the buffers of a run. */
+#include "runtime/control.h"
 #include "runtime/exec.h"
 
 void *mc_exec_data(const mcomp_exec *e, const mc_binding *b, int32_t slot)
@@ -108,38 +109,31 @@ done:
     return st;
 }
 
-static int32_t run_if(mcomp_exec *e, mc_binding *b, int64_t i)
+static int32_t run_control(mcomp_exec *e, mc_binding *b, int64_t i)
 {
     int32_t st = MCOMP_OK;
     const mc_plan *p = b->plan->plan;
     const mc_node *n = p->steps[i].node;
-    mcomp_tensor *in = NULL;
-    const mcomp_tensor **ins = NULL, **outs = NULL;
-    mc_tensor cond;
-    view_of(e, b, p->slot_of[n->in[0]->id], &cond);
-    if (mc_tensor_elements(&cond) != 1) MC_FAIL(MCOMP_SHAPE, n->name, "the condition of If has more than one element");
-    const int take = mc_tensor_get_i64(&cond, 0) ? 0 : 1;
-    mcomp_exec **x = &b->plan->branch[2 * i + take];
-    if (!*x) MC_TRY(mcomp_exec_create(x, p->steps[i].branch[take]));
-    in = mc_calloc((size_t)n->n_cap + 1, sizeof *in);
-    ins = mc_calloc((size_t)n->n_cap + 1, sizeof *ins);
-    outs = mc_calloc((size_t)n->n_out + 1, sizeof *outs);
-    if (!in || !ins || !outs) MC_FAIL(MCOMP_NO_MEMORY, n->name, "no memory for a branch");
-    for (int32_t k = 0; k < n->n_cap; k++) {
-        view_of(e, b, p->slot_of[n->in[n->n_in + k]->id], &in[k].t);
+    const int32_t n_in = n->n_in + n->n_cap;
+    mc_tensor *in = mc_calloc((size_t)n_in + 1, sizeof *in), **out = mc_calloc((size_t)n->n_out + 1, sizeof *out);
+    const mc_tensor **ins = mc_calloc((size_t)n_in + 1, sizeof *ins);
+    if (!in || !ins || !out) MC_FAIL(MCOMP_NO_MEMORY, n->name, "no memory for a subgraph");
+    for (int32_t k = 0; k < n_in; k++) {
+        if (!n->in[k]) continue;
+        view_of(e, b, p->slot_of[n->in[k]->id], &in[k]);
         ins[k] = &in[k];
     }
-    MC_TRY(mcomp_exec_run(*x, n->n_cap, ins, n->n_out, outs));
+    MC_TRY(mc_control_run(n, p->steps[i].sub, &b->plan->nested[2 * i], ins, out));
     for (int32_t k = 0; k < n->n_out; k++) {
-        mc_tensor *t = NULL;
-        if (!mc_output_wanted(n, k)) continue;
-        MC_TRY(mc_tensor_share(&t, &outs[k]->t));
-        set_dynamic(e, b, p->slot_of[n->out[k]->id], t);
+        if (!out[k] || !mc_output_wanted(n, k)) continue;
+        set_dynamic(e, b, p->slot_of[n->out[k]->id], out[k]);
+        out[k] = NULL;
     }
 done:
+    for (int32_t k = 0; out && k < n->n_out; k++) mc_tensor_destroy(out[k]);
     mc_free(in);
     mc_free(ins);
-    mc_free(outs);
+    mc_free(out);
     return st;
 }
 
@@ -161,7 +155,7 @@ int32_t mc_exec_step(mcomp_exec *e, mc_binding *b, int64_t i)
         st = s->program && (!b->skip || b->skip[i] == MC_RUN_KERNEL) ? run_program(e, b, s) : run_reference(e, b, s);
         break;
     case MC_STEP_EVAL: st = run_eval(e, b, s); break;
-    case MC_STEP_IF: st = run_if(e, b, i); break;
+    case MC_STEP_CONTROL: st = run_control(e, b, i); break;
     case MC_STEP_OBSERVE: st = run_observe(e, b, s->node); break;
     case MC_STEP_VIEW: /* the storage is shared; a view of a dynamic value exists once that does */
     default: break;

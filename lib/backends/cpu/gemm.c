@@ -28,16 +28,21 @@ static void product_task(void *ctx, int64_t task, int32_t worker)
     const product_tasks *t = ctx;
     const mc_cpu_product_args *p = t->p;
     const int64_t col = task % t->column_blocks, row = task / t->column_blocks % t->row_blocks, batch = task / t->column_blocks / t->row_blocks;
-    const int64_t i0 = row * t->rows, j0 = col * t->columns, *offset = p->offset ? p->offset + 3 * batch : NULL;
+    const int64_t i0 = row * t->rows, j0 = col * t->columns, c_offset = batch * p->g.m * p->g.ldc;
     const int64_t j1 = j0 + t->columns < p->g.n ? j0 + t->columns : p->g.n;
     mc_gemm_f32 g = p->g;
     mcomp_epilogue_f32 e = p->e;
+    const float *b = p->g.b;
     (void)worker;
+    for (int64_t d = p->batch_rank - 1, rest = batch; d >= 0; d--) {
+        g.a += rest % p->batch_dim[d] * p->batch_a[d];
+        b += rest % p->batch_dim[d] * p->batch_b[d];
+        rest /= p->batch_dim[d];
+    }
     g.m = p->g.m - i0 < t->rows ? p->g.m - i0 : t->rows;
-    g.a += (offset ? offset[0] : 0) + i0 * g.a_row;
-    float *c = p->g.c + (offset ? offset[2] : 0) + i0 * g.ldc;
-    const float *b = p->g.b + (offset ? offset[1] : 0);
-    const float *r = e.residual ? e.residual + (offset ? offset[2] : 0) + i0 * e.ld_r : NULL;
+    g.a += i0 * g.a_row;
+    float *c = p->g.c + c_offset + i0 * g.ldc;
+    const float *r = e.residual ? e.residual + c_offset + i0 * e.ld_r : NULL;
     e.layernorm = 0;
     for (int64_t j = j0; j < j1; j += EPILOGUE_COLUMNS) {
         g.n = j1 - j < EPILOGUE_COLUMNS ? j1 - j : EPILOGUE_COLUMNS;
@@ -61,14 +66,15 @@ static void norm_range(void *ctx, int64_t begin, int64_t end, int32_t worker)
 void mc_cpu_gemm(const mc_cpu_step *s, const mcomp_run_args *a, const mc_cpu_product_args *p)
 {
     const mc_gemm_f32 *g = &p->g;
-    const double macs = (double)g->m * (double)g->n * (double)g->k * (double)g->taps * (double)p->batches;
+    const int64_t batches = mc_cpu_product(p->batch_dim, 0, p->batch_rank);
+    const double macs = (double)g->m * (double)g->n * (double)g->k * (double)g->taps * (double)batches;
     product_tasks t = {.p = p, .k = s->kernels, .rows = g->m, .columns = g->n, .row_blocks = 1, .column_blocks = 1};
-    if (g->m <= 0 || g->n <= 0 || p->batches <= 0) return;
+    if (g->m <= 0 || g->n <= 0 || batches <= 0) return;
     if (macs >= TASK_MACS) {
         t.rows = g->m >= 4 * ROWS_BIG ? ROWS_BIG : ROWS_SMALL;
         t.row_blocks = (g->m + t.rows - 1) / t.rows;
-        if (t.row_blocks * p->batches < 4) { /* few rows: cut the columns too */
-            int64_t blocks = (int64_t)(macs / TASK_MACS) / (t.row_blocks * p->batches) + 1;
+        if (t.row_blocks * batches < 4) { /* few rows: cut the columns too */
+            int64_t blocks = (int64_t)(macs / TASK_MACS) / (t.row_blocks * batches) + 1;
             if (blocks > 8) blocks = 8;
             t.columns = (g->n / blocks + 127) / 128 * 128;
             if (t.columns > g->n) t.columns = g->n;
@@ -76,7 +82,7 @@ void mc_cpu_gemm(const mc_cpu_step *s, const mcomp_run_args *a, const mc_cpu_pro
         t.column_blocks = (g->n + t.columns - 1) / t.columns;
     }
     t.whole_rows = t.column_blocks == 1;
-    const int64_t tasks = t.row_blocks * t.column_blocks * p->batches;
+    const int64_t tasks = t.row_blocks * t.column_blocks * batches;
     if (macs < TASK_MACS) {
         for (int64_t i = 0; i < tasks; i++) product_task(&t, i, 0);
     } else {

@@ -5,12 +5,12 @@
 #include "backends/cpu/work.h"
 
 /* g describes one product (c, m, n ... of the whole); e is applied to C (bias over n, residual with the rows of C).
- * batches > 1: batch i uses offset[3*i + 0..2] elements into a, b, c and the residual follows c. */
+ * Batches: index vectors below batch_dim, strides in elements of a and b; C and the residual are contiguous. */
 typedef struct mc_cpu_product_args {
     mc_gemm_f32 g;
     mcomp_epilogue_f32 e;
-    int64_t batches;
-    const int64_t *offset; /* NULL when batches == 1 */
+    int32_t batch_rank;
+    int64_t batch_dim[MC_MAX_RANK], batch_a[MC_MAX_RANK], batch_b[MC_MAX_RANK];
 } mc_cpu_product_args;
 void mc_cpu_gemm(const mc_cpu_step *s, const mcomp_run_args *a, const mc_cpu_product_args *p);
 

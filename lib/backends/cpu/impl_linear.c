@@ -39,7 +39,7 @@ static int32_t run(const mc_cpu_step *s, const mcomp_run_args *a)
 {
     const linear *l = s->state;
     const mcomp_bk_buffer *x = mc_cpu_in(s, a, 0), *y = mc_cpu_out(s, a, 0);
-    mc_cpu_product_args p = {.e = l->e, .batches = 1};
+    mc_cpu_product_args p = {.e = l->e};
     const int64_t outputs = mc_cpu_elements(y), m = l->n > 0 ? outputs / l->n : 0;
     p.g = (mc_gemm_f32){.a = x->data, .taps = 1, .a_row = l->k, .a_col = 1, .b = l->w, .b_row = MC_GEMM_PANEL,
                         .b_panel = MC_GEMM_PANEL * l->k, .c = y->data, .ldc = l->n, .m = m, .n = l->n, .k = l->k};

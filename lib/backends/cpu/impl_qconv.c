@@ -49,7 +49,9 @@ static int32_t claim(const mc_node *n, mcomp_claim *out)
     if (r && r->dtype == o->dtype) out->inplace_input = 1 + 4;
     /* panels are 16 columns wide and quads 4 weights deep */
     const double depth = (double)(c.win.kh * (c.runs ? mc_q_up(c.win.kw * c.cg, 4) : c.win.kw * mc_q_up(c.cg, 4)));
-    return mc_q_claim(out, "qconv", y / (double)c.m * (double)mc_q_up(c.m, 16) * depth, x + y * 2.0);
+    (void)mc_q_claim(out, "qconv", y / (double)c.m * (double)mc_q_up(c.m, 16) * depth, x + y * 2.0);
+    out->cost_us += (y / (double)c.m / TILE + (double)c.win.groups) * 0.1; /* tiles: one a group and TILE pixels, at least */
+    return 1;
 }
 
 static void release(mc_cpu_step *s)

@@ -4,10 +4,8 @@
 
 enum { STATIC, TOKEN, TENSOR };
 
-#define CHUNK 16384        /* least elements of a task that looks for the extremes of X */
-#define CHUNKS 64          /* most such tasks */
-#define COLUMNS 48         /* column tasks are multiples of this */
-#define MAX_ROWS 64        /* most rows of a tile */
+#define COLUMNS 48  /* column tasks are multiples of this */
+#define MAX_ROWS 64 /* most rows of a tile */
 
 typedef struct linear {
     int32_t mode, copy;  /* copy: rows are copied (signed bytes, or K no multiple of 4) or quantized into scratch */
@@ -76,7 +74,7 @@ static int32_t prepare(mc_cpu_step *s)
     if (l->mode != TENSOR) mc_q_init(&l->w, p.zp, l->init);
     s->worker_scratch_bytes = (uint64_t)(mc_q_up(MAX_ROWS * 12, 64) + (l->copy ? mc_q_up(MAX_ROWS * mc_q_up(k, 4), 64) : 0)) +
                               mc_q_tile_scratch(s->kernels, &l->w.shape, MAX_ROWS, &l->finish);
-    if (l->mode == TENSOR) s->scratch_bytes = CHUNKS * 2 * sizeof(float) + (uint64_t)mc_q_padded(cols) * 4;
+    if (l->mode == TENSOR) s->scratch_bytes = MC_Q_EXTREMES * 2 * sizeof(float) + (uint64_t)mc_q_padded(cols) * 4;
 done:
     return st;
 }
@@ -144,40 +142,12 @@ static void task(void *ctx, int64_t index, int32_t worker)
     mc_q_tile_run(&t);
 }
 
-/* ---- mode tensor: scale and zero point of the run ---- */
-
-typedef struct extremes {
-    const job *j;
-    int64_t elements, chunk;
-    float *found; /* [tasks][2] */
-} extremes;
-
-static void extremes_task(void *ctx, int64_t index, int32_t worker)
-{
-    const extremes *e = ctx;
-    const int64_t at = index * e->chunk, left = e->elements - at;
-    float min = 0.0f, max = 0.0f;
-    (void)worker;
-    e->j->s->kernels->int8.minmax((const float *)(const void *)e->j->x + at, left < e->chunk ? left : e->chunk, &min, &max);
-    e->found[2 * index] = min;
-    e->found[2 * index + 1] = max;
-}
-
+/* Mode tensor: scale and zero point of the run. */
 static void tensor_param(job *j)
 {
-    extremes e = {j, j->m * j->l->k, 0, j->a->scratch};
-    int32_t *init = (int32_t *)j->a->scratch + CHUNKS * 2;
-    e.chunk = (e.elements + CHUNKS - 1) / CHUNKS;
-    if (e.chunk < CHUNK) e.chunk = CHUNK;
-    const int64_t tasks = (e.elements + e.chunk - 1) / e.chunk;
-    j->s->host->parallel_for(j->a->pool, tasks, extremes_task, &e);
-    float min = 0.0f, max = 0.0f;
-    for (int64_t i = 0; i < tasks; i++) {
-        min = e.found[2 * i] < min ? e.found[2 * i] : min;
-        max = e.found[2 * i + 1] > max ? e.found[2 * i + 1] : max;
-    }
+    int32_t *init = (int32_t *)j->a->scratch + MC_Q_EXTREMES * 2;
     j->x_param = (mc_qmap){.flip = 0};
-    j->x_param.scale = mc_tensor_scale(min, max, &j->x_param.zp);
+    j->x_param.scale = mc_q_tensor_scale(j->s, j->a, (const float *)(const void *)j->x, j->m * j->l->k, j->a->scratch, &j->x_param.zp);
     mc_q_init(&j->l->w, j->x_param.zp, init);
     j->init = init;
 }

@@ -1,4 +1,4 @@
-/* Reductions of float tensors. The axes are merged to [outer, reduced, inner]; what does not merge is left to the reference. */
+/* Reductions of float tensors, global pools among them. The axes are merged to [outer, reduced, inner]; what does not merge is left to the reference. */
 #include "backends/cpu/work.h"
 
 #include <math.h>
@@ -17,7 +17,7 @@ static const struct {
 
 static int32_t index_of(const mc_node *n)
 {
-    if (strcmp(n->domain, "") != 0) return -1;
+    if (strcmp(n->domain, "") != 0 && (strcmp(n->domain, "mcomp") != 0 || n->op[0] != 'G')) return -1;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (strcmp(table[i].op, n->op) == 0) return (int32_t)i;
     return -1;
@@ -74,8 +74,9 @@ static int read_axes(const mc_cpu_step *s, const mcomp_run_args *a, int32_t rank
 {
     int64_t axes[MC_MAX_RANK];
     for (int32_t i = 0; i < rank; i++) reduced[i] = 0;
-    if (s->node->op[0] == 'G') { /* global pools: everything behind the channels */
-        for (int32_t i = 2; i < rank; i++) reduced[i] = 1;
+    if (s->node->op[0] == 'G') { /* global pools: the spatial axes, which are channels-last in the mcomp domain */
+        const int32_t last = s->node->domain[0] != 0;
+        for (int32_t i = 2; i < rank; i++) reduced[i - last] = 1;
         return 1;
     }
     const mcomp_bk_buffer *b = mc_cpu_in(s, a, 1);

@@ -218,6 +218,40 @@ void mc_q_parallel(const mc_cpu_step *s, const mcomp_run_args *a, int64_t tasks,
         for (int64_t i = 0; i < tasks; i++) fn(ctx, i, 0);
 }
 
+/* ---- scale of a tensor ---- */
+
+typedef struct extremes {
+    const mc_kernels_int8 *k;
+    const float *x;
+    int64_t n, chunk;
+    float *found; /* [tasks][2] */
+} extremes;
+
+static void extremes_task(void *ctx, int64_t index, int32_t worker)
+{
+    const extremes *e = ctx;
+    const int64_t at = index * e->chunk, left = e->n - at;
+    float min = 0.0f, max = 0.0f;
+    (void)worker;
+    e->k->minmax(e->x + at, left < e->chunk ? left : e->chunk, &min, &max);
+    e->found[2 * index] = min;
+    e->found[2 * index + 1] = max;
+}
+
+float mc_q_tensor_scale(const mc_cpu_step *s, const mcomp_run_args *a, const float *x, int64_t n, float *scratch, int32_t *zp)
+{
+    extremes e = {&s->kernels->int8, x, n, (n + MC_Q_EXTREMES - 1) / MC_Q_EXTREMES, scratch};
+    if (e.chunk < 16384) e.chunk = 16384;
+    const int64_t tasks = (n + e.chunk - 1) / e.chunk;
+    mc_q_parallel(s, a, tasks, (double)n * 8.0, extremes_task, &e);
+    float min = 0.0f, max = 0.0f;
+    for (int64_t i = 0; i < tasks; i++) {
+        min = scratch[2 * i] < min ? scratch[2 * i] : min;
+        max = scratch[2 * i + 1] > max ? scratch[2 * i + 1] : max;
+    }
+    return mc_tensor_scale(min, max, zp);
+}
+
 /* ---- claims ---- */
 
 double mc_q_guess(const mc_type *t)
@@ -232,7 +266,7 @@ int32_t mc_q_claim(mcomp_claim *c, const char *name, double macs, double bytes)
 {
     static const double gmacs[] = {2.0, 70.0, 100.0, 280.0}; /* by tier, one core, measured (lib/kernels/README.md) */
     const mc_isa isa = mc_cpu_isa();
-    c->cost_us = 0.5 + macs / gmacs[isa] * 1e-3 + bytes / (isa == MC_ISA_REF ? 0.5 : 10.0) * 1e-3;
+    c->cost_us = 0.5 + macs / gmacs[isa] * 1e-3 + bytes / (isa == MC_ISA_REF ? 4.0 : 10.0) * 1e-3;
     c->integer = macs > 0.0;
     mc_cpu_claim_name(c, name, mc_isa_name(isa));
     return 1;

@@ -72,6 +72,10 @@ void mc_q_tile_run(const mc_q_tile *t);
 /* Runs the tasks over the pool, or in the caller if they are too little to wake it for. */
 void mc_q_parallel(const mc_cpu_step *s, const mcomp_run_args *a, int64_t tasks, double macs, mcomp_bk_task_fn fn, void *ctx);
 
+/* mc_tensor_scale of n floats; scratch: MC_Q_EXTREMES * 2 floats. */
+#define MC_Q_EXTREMES 64
+float mc_q_tensor_scale(const mc_cpu_step *s, const mcomp_run_args *a, const float *x, int64_t n, float *scratch, int32_t *zp);
+
 /* Estimated microseconds on one thread; name: "<name>:<tier>". Returns 1. */
 int32_t mc_q_claim(mcomp_claim *c, const char *name, double macs, double bytes);
 /* Elements of a type, symbols counting 128. */

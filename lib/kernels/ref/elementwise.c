@@ -54,12 +54,31 @@ void mc_k_f32_binary_ref(int32_t code, const float *a, int64_t a_step, const flo
     for (int64_t j = 0; j < n; j++) y[j] = binary(code, a[j * a_step], b[j * b_step]);
 }
 
-void mc_k_f32_depthwise_ref(const float *const *x, const float *w, const float *bias, int64_t taps, float *y, int64_t n)
+void mc_k_f32_depthwise_ref(const mc_depthwise_f32 *d)
+{
+    for (int64_t p = 0; p < d->pixels; p++)
+        for (int64_t c = 0; c < d->n; c++) {
+            float s = d->bias ? d->bias[c] : 0.0f;
+            for (int64_t t = 0; t < d->taps; t++) s = fmaf(d->x[t][p * d->x_step + c], d->w[t * d->n + c], s);
+            d->y[p * d->ld_y + c] = s;
+        }
+}
+
+void mc_k_f32_pool_ref(int32_t code, const float *const *x, int64_t taps, float *y, int64_t n)
 {
     for (int64_t c = 0; c < n; c++) {
-        float s = bias ? bias[c] : 0.0f;
-        for (int64_t t = 0; t < taps; t++) s = fmaf(x[t][c], w[t * n + c], s);
+        float s = x[0][c];
+        for (int64_t t = 1; t < taps; t++) s = code == MC_REDUCE_SUM ? s + x[t][c] : binary(MC_BINARY_MAX, s, x[t][c]);
         y[c] = s;
+    }
+}
+
+void mc_k_f32_lstm_ref(const float *gates, float *c, float *h, int64_t n)
+{
+    for (int64_t k = 0; k < n; k++) {
+        const float i = mc_sigmoidf(gates[k]), o = mc_sigmoidf(gates[n + k]), f = mc_sigmoidf(gates[2 * n + k]);
+        c[k] = f * c[k] + i * mc_tanhf(gates[3 * n + k]);
+        h[k] = o * mc_tanhf(c[k]);
     }
 }
 

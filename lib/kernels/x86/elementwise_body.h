@@ -109,23 +109,71 @@ void MC_K(binary)(int32_t code, const float *a, int64_t a_step, const float *b, 
 
 /* ---- windows, layout ---- */
 
-void MC_K(depthwise)(const float *const *x, const float *w, const float *bias, int64_t taps, float *y, int64_t n)
+/* `pixels` pixels of 16 channels: a weight is loaded once for all of them. */
+MC_INLINE void depthwise_block(const mc_depthwise_f32 *d, int64_t p, int64_t c, const int pixels, const int masked, mc_vm m)
+{
+    mc_v s[4];
+    const float *w = d->w + c;
+    const mc_v start = !d->bias ? v_zero() : masked ? v_load_m(d->bias + c, m) : v_load(d->bias + c);
+    for (int i = 0; i < pixels; i++) s[i] = start;
+    for (int64_t t = 0; t < d->taps; t++, w += d->n) {
+        const float *x = d->x[t] + p * d->x_step + c;
+        const mc_v k = masked ? v_load_m(w, m) : v_load(w);
+        for (int i = 0; i < pixels; i++, x += d->x_step) s[i] = v_fma(masked ? v_load_m(x, m) : v_load(x), k, s[i]);
+    }
+    for (int i = 0; i < pixels; i++) {
+        float *y = d->y + (p + i) * d->ld_y + c;
+        if (masked) v_store_m(y, m, s[i]);
+        else v_store(y, s[i]);
+    }
+}
+
+void MC_K(depthwise)(const mc_depthwise_f32 *d)
+{
+    const int64_t whole = d->n & ~(int64_t)15;
+    const mc_vm m = v_first(d->n - whole);
+    int64_t p = 0;
+    for (; p + 4 <= d->pixels; p += 4) {
+        for (int64_t c = 0; c < whole; c += 16) depthwise_block(d, p, c, 4, 0, m);
+        if (whole < d->n) depthwise_block(d, p, whole, 4, 1, m);
+    }
+    for (; p < d->pixels; p++) {
+        for (int64_t c = 0; c < whole; c += 16) depthwise_block(d, p, c, 1, 0, m);
+        if (whole < d->n) depthwise_block(d, p, whole, 1, 1, m);
+    }
+}
+
+MC_INLINE void pool_run(const int binary, const float *const *x, int64_t taps, float *y, int64_t n)
 {
     int64_t c = 0;
-    for (; c + 32 <= n; c += 32) {
-        mc_v s0 = bias ? v_load(bias + c) : v_zero(), s1 = bias ? v_load(bias + c + 16) : v_zero();
-        for (int64_t t = 0; t < taps; t++) {
-            s0 = v_fma(v_load(x[t] + c), v_load(w + t * n + c), s0);
-            s1 = v_fma(v_load(x[t] + c + 16), v_load(w + t * n + c + 16), s1);
-        }
-        v_store(y + c, s0);
-        v_store(y + c + 16, s1);
+    for (; c + 16 <= n; c += 16) {
+        mc_v s = v_load(x[0] + c);
+        for (int64_t t = 1; t < taps; t++) s = binary_step(binary, s, v_load(x[t] + c));
+        v_store(y + c, s);
     }
-    for (; c < n; c += 16) {
+    if (c < n) {
         const mc_vm m = v_first(n - c);
-        mc_v s = bias ? v_load_m(bias + c, m) : v_zero();
-        for (int64_t t = 0; t < taps; t++) s = v_fma(v_load_m(x[t] + c, m), v_load_m(w + t * n + c, m), s);
+        mc_v s = v_load_m(x[0] + c, m);
+        for (int64_t t = 1; t < taps; t++) s = binary_step(binary, s, v_load_m(x[t] + c, m));
         v_store_m(y + c, m, s);
+    }
+}
+
+void MC_K(pool)(int32_t code, const float *const *x, int64_t taps, float *y, int64_t n)
+{
+    if (code == MC_REDUCE_SUM) pool_run(MC_BINARY_ADD, x, taps, y, n);
+    else pool_run(MC_BINARY_MAX, x, taps, y, n);
+}
+
+void MC_K(lstm)(const float *gates, float *c, float *h, int64_t n)
+{
+    for (int64_t k = 0; k < n; k += 16) {
+        const mc_vm m = v_first(n - k);
+        const mc_v i = v_sigmoidf(v_load_m(gates + k, m)), o = v_sigmoidf(v_load_m(gates + n + k, m));
+        const mc_v f = v_sigmoidf(v_load_m(gates + 2 * n + k, m)), g = v_tanhf(v_load_m(gates + 3 * n + k, m));
+        const mc_v s = v_add(v_mul(f, v_load_m(c + k, m)), v_mul(i, g));
+        v_store_m(c + k, m, s);
+        v_store_m(h + k, m, v_mul(o, v_tanhf(s)));
     }
 }
 

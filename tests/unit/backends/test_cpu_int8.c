@@ -9,7 +9,8 @@ static const char *const tiers[] = {"ref", "avx2", "avx512", "avx512_vnni"};
 
 static void check(int tier, const char *kernel, const char *op, const char *attrs, uint32_t constant, int32_t n_in, mc_tensor *const *in)
 {
-    mc_node_case c = {.domain = "mcomp", .op = op, .attrs = attrs, .n_in = n_in, .n_out = 1, .constant = constant, .kernel = kernel};
+    const int onnx = strstr(op, "Linear") != NULL && op[1] != 'L'; /* QuantizeLinear and its like */
+    mc_node_case c = {.domain = onnx ? "" : "mcomp", .op = op, .attrs = attrs, .n_in = n_in, .n_out = strncmp(op, "Dyn", 3) == 0 ? 3 : 1, .constant = constant, .kernel = kernel};
     setenv("MCOMP_ISA", tiers[tier], 1);
     for (int32_t k = 0; k < n_in; k++) c.in[k] = in[k];
     mc_ck_node(&c);
@@ -27,6 +28,13 @@ static mc_tensor *bytes(int32_t dtype, const int64_t *dims, int32_t rank, uint64
 {
     mc_tensor *t = mc_test_tensor(dtype, dims, rank, seed);
     for (int64_t i = 0; i < mc_tensor_elements(t); i++) ((uint8_t *)t->data)[i] = (uint8_t)((double)mc_test_random(&seed) * 127.99);
+    return t;
+}
+
+static mc_tensor *positive(uint64_t seed, int64_t n)
+{
+    mc_tensor *t = mc_test_tensor(MCOMP_F32, &n, 1, seed);
+    for (int64_t i = 0; i < n; i++) ((float *)t->data)[i] = 0.008f + 0.005f * ((float *)t->data)[i];
     return t;
 }
 
@@ -77,6 +85,56 @@ START_TEST(conv)
 }
 END_TEST
 
+START_TEST(depthwise)
+{
+    CHECK("qdepthwise", "QConv", X Y "group=8", 6, U8(1, 2, 9, 7, 8), S8(2, 8, 1, 3, 3), SCALES(3, 8));
+    CHECK("qdepthwise", "QConv", XS YS "group=40 pads=[1,1,1,1] act='clip' act_lo=0.0f act_hi=0.6f", 14, S8(1, 2, 9, 45, 40), S8(2, 40, 1, 3, 3), SCALES(3, 40), F(4, 40));
+    CHECK("qdepthwise", "QConv", X Y "group=33 pads=[2,2,2,2] strides=[2,2]", 14, U8(1, 1, 20, 19, 33), S8(2, 33, 1, 5, 5), SCALES(3, 33), F(4, 33));
+    CHECK("qdepthwise", "QConv", X "group=17 pads=[1,2] strides=[2] dilations=[2]", 6, U8(1, 1, 50, 17), S8(2, 17, 1, 4), SCALES(3, 17));
+    CHECK("qdepthwise", "QConv", X Y "group=5 r_scale=0.03f r_zp=7 r_dtype=2", 6, U8(1, 1, 4, 4, 5), S8(2, 5, 1, 1, 1), SCALES(3, 5), NULL, U8(4, 1, 4, 4, 5));
+    CHECK("qconv", "QConv", X Y "group=4", 6, U8(1, 2, 9, 7, 4), S8(2, 8, 1, 3, 3), SCALES(3, 8)); /* two filters a channel */
+}
+END_TEST
+
+START_TEST(pools)
+{
+    CHECK("qmaxpool", "MaxPool", "kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1]", 0, U8(1, 2, 13, 11, 40));
+    CHECK("qmaxpool", "MaxPool", "kernel_shape=[3,2] dilations=[2,1]", 0, S8(1, 2, 13, 11, 5));
+    CHECK("qmaxpool", "MaxPool", "kernel_shape=[9,9] pads=[4,4,4,4]", 0, S8(1, 1, 12, 12, 33));
+    CHECK("qmaxpool", "MaxPool", "kernel_shape=[2] strides=[2] ceil_mode=1", 0, U8(1, 2, 13, 7));
+    CHECK("qmaxpool", "GlobalMaxPool", NULL, 0, S8(1, 2, 9, 11, 6));
+    CHECK("qavgpool", "QGlobalAveragePool", X Y, 0, U8(1, 2, 7, 7, 70));
+    CHECK("qavgpool", "QGlobalAveragePool", XS, 0, S8(1, 1, 20, 33, 3));
+    CHECK("qavgpool", "QAveragePool", XS YS "kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1]", 0, S8(1, 2, 13, 11, 20));
+    CHECK("qavgpool", "QAveragePool", X Y "kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1] count_include_pad=1 ceil_mode=1", 0, U8(1, 2, 12, 10, 20));
+    CHECK("qavgpool", "QAveragePool", X "kernel_shape=[3] dilations=[2]", 0, U8(1, 2, 12, 10));
+}
+END_TEST
+
+START_TEST(elementwise)
+{
+    static const char table_attrs[] = "";
+    CHECK("qadd", "QAdd", "a_scale=0.02f a_zp=3 a_dtype=2 b_scale=0.03f b_zp=-7 b_dtype=3 " Y, 0, U8(1, 3, 50), S8(2, 3, 50));
+    CHECK("qadd", "QAdd", "a_scale=0.02f a_zp=3 a_dtype=2 b_scale=0.03f b_zp=7 b_dtype=2 act='relu'", 0, U8(1, 333, 350), U8(2, 333, 350));
+    CHECK("qlut", "QLut", table_attrs, 2, U8(1, 333, 350), S8(2, 256));
+    CHECK("qlut", "QLut", table_attrs, 2, S8(1, 33), U8(2, 256));
+}
+END_TEST
+
+START_TEST(casts)
+{
+    CHECK("quantize", "QuantizeLinear", NULL, 0, F(1, 3, 77), positive(2, 1), U8(3, 1));
+    CHECK("quantize", "QuantizeLinear", NULL, 6, F(1, 30, 2000), positive(2, 1), S8(3, 1));
+    CHECK("quantize", "QuantizeLinear", "axis=0", 0, F(1, 40, 384), positive(2, 40), S8(3, 40));
+    CHECK("quantize", "QuantizeLinear", "axis=1", 0, F(1, 4, 3, 70, 5), positive(2, 3));
+    CHECK("dequantize", "DequantizeLinear", NULL, 0, U8(1, 300, 301), positive(2, 1), U8(3, 1));
+    CHECK("dequantize", "DequantizeLinear", "axis=-1", 0, S8(1, 20, 31), positive(2, 31), S8(3, 31));
+    CHECK("dequantize", "DequantizeLinear", "axis=0", 0, S8(1, 20, 31), positive(2, 20));
+    CHECK("dynamic_quantize", "DynamicQuantizeLinear", NULL, 0, F(1, 20, 31));
+    CHECK("dynamic_quantize", "DynamicQuantizeLinear", NULL, 0, F(1, 200, 1001));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("cpu_int8");
@@ -84,6 +142,10 @@ int main(void)
     const int n = (int)mc_cpu_isa_max() + 1;
     tcase_add_loop_test(t, linear, 0, n);
     tcase_add_loop_test(t, conv, 0, n);
+    tcase_add_loop_test(t, depthwise, 0, n);
+    tcase_add_loop_test(t, pools, 0, n);
+    tcase_add_loop_test(t, elementwise, 0, n);
+    tcase_add_loop_test(t, casts, 0, n);
     suite_add_tcase(s, t);
     return mc_test_main(s);
 }

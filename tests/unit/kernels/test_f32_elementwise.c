@@ -70,15 +70,30 @@ START_TEST(binary)
 }
 END_TEST
 
-START_TEST(depthwise)
+/* Windows: depthwise sums over rows of 1 to 6 pixels, pools, and the LSTM step. */
+START_TEST(windows)
 {
     const mc_kernels *k = mc_kernels_for((mc_isa)_i), *ref = mc_kernels_for(MC_ISA_REF);
-    for (int64_t n = 1; n <= 257; n++) {
+    for (int64_t n = 1; n <= 130; n++) {
         const float *tap[9];
-        for (int64_t t = 0; t < 9; t++) tap[t] = TAIL(x, (t + 1) * n);
-        k->f32.depthwise(tap, TAIL(y, 9 * n), n & 1 ? TAIL(x, n) : NULL, 9, TAIL(got, n), n);
-        ref->f32.depthwise(tap, TAIL(y, 9 * n), n & 1 ? TAIL(x, n) : NULL, 9, TAIL(want, n), n);
-        same(TAIL(got, n), TAIL(want, n), n, "depthwise", (int)n);
+        const int64_t pixels = 1 + n % 6;
+        for (int64_t t = 0; t < 9; t++) tap[t] = TAIL(x, (t + pixels) * n);
+        mc_depthwise_f32 d = {.x = tap, .w = TAIL(y, 9 * n), .bias = n & 1 ? TAIL(x, n) : NULL, .y = TAIL(got, pixels * (n + 3)), .taps = 9,
+                              .pixels = pixels, .x_step = n, .ld_y = n, .n = n};
+        k->f32.depthwise(&d);
+        d.y = TAIL(want, pixels * (n + 3));
+        ref->f32.depthwise(&d);
+        same(TAIL(got, pixels * (n + 3)), d.y, pixels * n, "depthwise", (int)n);
+        for (int32_t code = MC_REDUCE_SUM; code <= MC_REDUCE_MAX; code++) {
+            k->f32.pool(code, tap, 9, TAIL(got, n), n);
+            ref->f32.pool(code, tap, 9, TAIL(want, n), n);
+            same(TAIL(got, n), TAIL(want, n), n, "pool", code);
+        }
+        float *cg = TAIL(got, 2 * n), *cw = TAIL(want, 2 * n);
+        for (int64_t i = 0; i < n; i++) cg[i] = cw[i] = y[i];
+        k->f32.lstm(TAIL(x, 4 * n), cg, cg + n, n);
+        ref->f32.lstm(TAIL(x, 4 * n), cw, cw + n, n);
+        same(cg, cw, 2 * n, "lstm", (int)n);
     }
 }
 END_TEST
@@ -103,7 +118,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, unary, 1, tiers);
     tcase_add_loop_test(t, binary, 1, tiers);
-    tcase_add_loop_test(t, depthwise, 1, tiers);
+    tcase_add_loop_test(t, windows, 1, tiers);
     tcase_add_loop_test(t, transpose, 1, tiers);
     suite_add_tcase(s, t);
     return mc_test_main(s);

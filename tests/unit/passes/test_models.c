@@ -12,6 +12,7 @@ static mc_graph *load(const char *name)
 }
 
 static const uint32_t fuse = MC_STAGE_LOAD | MC_STAGE_SHAPE | MC_STAGE_FUSE;
+static const uint32_t all = MC_STAGE_LOAD | MC_STAGE_SHAPE | MC_STAGE_FUSE | MC_STAGE_LOWER;
 
 START_TEST(bert_toy)
 {
@@ -22,6 +23,13 @@ START_TEST(bert_toy)
     ck_assert_int_eq(mc_test_count(r, "", "ReduceMean"), 0);
     ck_assert_int_eq(mc_test_count(r, "", "Erf"), 0);
     mc_graph_destroy(r);
+    r = mc_test_passes_dims(g, all, 1e-4, 1e-5, 1, (const int64_t[]){2, 12});
+    ck_assert_int_eq(mc_test_count(r, "mcomp", "Attention"), 5);
+    ck_assert_int_eq(mc_test_count(r, "mcomp", "Linear"), 24); /* a merged projection, an output and two feed-forward ones a layer */
+    ck_assert_int_eq(mc_test_count(r, "", "LayerNormalization"), 1); /* behind the embeddings; the others are epilogues */
+    ck_assert_int_eq(mc_test_count(r, "", "Transpose") + mc_test_count(r, "", "MatMul") + mc_test_count(r, "", "Softmax"), 0);
+    ck_assert_ptr_nonnull(mc_graph_find_node(r, "Softmax_85")); /* names live on */
+    mc_graph_destroy(r);
     mc_graph_destroy(g);
 }
 END_TEST
@@ -29,8 +37,12 @@ END_TEST
 START_TEST(resnet8)
 {
     if (mc_test_skip_without_data()) return;
-    mc_graph *g = load("models/resnet8_cifar.onnx"), *r = mc_test_passes_dims(g, fuse, 1e-4, 1e-6, 1, (const int64_t[]){2, 2});
-    ck_assert_int_le(r->n_order, 23);
+    mc_graph *g = load("models/resnet8_cifar.onnx"), *r = mc_test_passes_dims(g, all, 1e-4, 1e-6, 1, (const int64_t[]){2, 2});
+    ck_assert_int_eq(mc_test_count(r, "mcomp", "Conv"), 9);
+    ck_assert_int_eq(mc_test_count(r, "mcomp", "AveragePool"), 1);
+    ck_assert_int_eq(mc_test_count(r, "mcomp", "Linear"), 1);
+    ck_assert_int_eq(mc_test_count(r, "", "Transpose"), 1); /* the input */
+    ck_assert_int_eq(r->n_order, 14);
     mc_graph_destroy(r);
     mc_graph_destroy(g);
 }
@@ -39,8 +51,9 @@ END_TEST
 START_TEST(mnist8)
 {
     if (mc_test_skip_without_data()) return;
-    mc_graph *g = load("models/mnist8.onnx"), *r = mc_test_passes(g, fuse, 1e-4, 1e-5);
-    ck_assert_int_eq(r->n_order, 8);
+    mc_graph *g = load("models/mnist8.onnx"), *r = mc_test_passes(g, all, 1e-4, 1e-5);
+    ck_assert_int_eq(mc_test_count(r, "mcomp", "Conv") + mc_test_count(r, "mcomp", "MaxPool"), 4);
+    ck_assert_int_le(r->n_order, 8);
     mc_graph_destroy(r);
     mc_graph_destroy(g);
 }
@@ -50,13 +63,14 @@ END_TEST
 START_TEST(magika)
 {
     if (mc_test_skip_without_data()) return;
-    mc_graph *g = load("models/magika_v3_3.onnx"), *r = mc_test_passes_dims(g, fuse, 1e-3, 1e-6, 256, (const int64_t[]){1, 1});
+    mc_graph *g = load("models/magika_v3_3.onnx"), *r = mc_test_passes_dims(g, all, 1e-3, 1e-6, 256, (const int64_t[]){1, 1});
     ck_assert_int_eq(mc_test_count(r, "", "Gather"), 1);
     ck_assert_int_eq(mc_test_count(r, "", "LayerNormalization"), 2);
-    ck_assert_int_eq(mc_test_count(r, "", "Gelu"), 1); /* the first one is in the table of the Gather */
+    ck_assert_int_eq(mc_test_count(r, "", "Gelu"), 0); /* one is in the table of the Gather, one in the epilogue of the Conv */
+    ck_assert_int_eq(mc_test_count(r, "mcomp", "Conv"), 1);
     ck_assert_int_eq(mc_test_count(r, "", "Softmax"), 1);
     ck_assert_int_eq(mc_test_count(r, "", "Expand") + mc_test_count(r, "", "Shape"), 0);
-    ck_assert_int_le(r->n_order, 20);
+    ck_assert_int_le(r->n_order, 12);
     mc_graph_destroy(r);
     mc_graph_destroy(g);
 }
@@ -73,6 +87,12 @@ START_TEST(ultraface)
     ck_assert_int_eq(mc_test_count(r, "", "Mul"), 4);
     ck_assert_int_eq(mc_test_count(r, "", "Shape") + mc_test_count(r, "", "Gather") + mc_test_count(r, "", "Unsqueeze"), 0);
     ck_assert_int_le(r->n_order, 125);
+    mc_ck_ok(mc_passes_run(r, MC_STAGE_LOWER, NULL));
+    mc_ck_ok(mc_graph_validate(r));
+    ck_assert_int_eq(mc_test_count(r, "mcomp", "Conv"), 52);
+    ck_assert_int_eq(mc_test_count(r, "", "Transpose"), 1);
+    ck_assert_int_eq(mc_test_count(r, "", "Relu"), 0);
+    ck_assert_int_le(r->n_order, 80);
     mc_graph_destroy(r);
     mc_graph_destroy(g);
 }

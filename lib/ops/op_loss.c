@@ -1,0 +1,91 @@
+/* NegativeLogLikelihoodLoss: loss = -w[t] * input[n,t,d...], input [N,C,d...] of log-probabilities, target [N,d...], reduction
+ * none, sum or mean (divided by the sum of the weights used). SoftmaxCrossEntropyLoss: the same on LogSoftmax(scores) over axis
+ * 1, which is its second output. A target equal to ignore_index counts nothing. Sums in double. */
+#include "ops/nn.h"
+
+#include <math.h>
+
+static int32_t check(mc_infer *c)
+{
+    int32_t st = MCOMP_OK;
+    const mc_type *x = c->in[0], *t = c->in[1];
+    const char *how = mc_attr_s(c->node, "reduction", "mean");
+    mc_type *y = &c->out[0];
+    MC_TRY(mc_nn_need_float(c, 0));
+    MC_TRY(mc_infer_check(c, 1, MC_CLASS_INT));
+    MC_TRY(mc_nn_need_float(c, 2));
+    y->dtype = x->dtype;
+    if (strcmp(how, "none") != 0 && strcmp(how, "sum") != 0 && strcmp(how, "mean") != 0)
+        return mc_infer_fail(c, MCOMP_FORMAT, "reduction must be none, sum or mean");
+    if (x->rank >= 0 && x->rank < 2) return mc_infer_fail(c, MCOMP_SHAPE, "the input has rank %d, not 2 or more", x->rank);
+    if (x->rank >= 0) {
+        MC_TRY(mc_nn_need_rank(c, 1, x->rank - 1));
+        for (int32_t i = 0; i < x->rank - 1; i++) MC_TRY(mc_nn_need_dim(c, 1, i, x->dim[i ? i + 1 : 0], "axis of the input"));
+        MC_TRY(mc_nn_need_vector(c, 2, x->dim[1], "classes"));
+    }
+    if (strcmp(how, "none") != 0) y->rank = 0;
+    else if (t->rank >= 0) {
+        *y = *t;
+        y->dtype = x->dtype;
+    }
+done:
+    return st;
+}
+
+static int32_t infer_entropy(mc_infer *c)
+{
+    if (c->n_out > 1) c->out[1] = *c->in[0];
+    return check(c);
+}
+
+/* Log of the sum of exponentials of one position, over the classes. */
+static double log_sum(const mc_tensor *x, int64_t at, int64_t classes, int64_t step)
+{
+    double max = -INFINITY, sum = 0.0;
+    for (int64_t k = 0; k < classes; k++) max = fmax(max, mc_nn_at(x, at + k * step));
+    for (int64_t k = 0; k < classes; k++) sum += exp(mc_nn_at(x, at + k * step) - max);
+    return max + log(sum);
+}
+
+static int32_t run(const mc_op_run *r, int entropy)
+{
+    const mc_tensor *x = r->in[0], *t = r->in[1], *w = mc_in(r, 2);
+    mc_tensor *log_prob = entropy && r->n_out > 1 ? r->out[1] : NULL;
+    const int64_t classes = x->shape.dim[1], inner = mc_nn_extent(&x->shape, 2, x->shape.rank), n = mc_tensor_elements(t);
+    const char *how = mc_attr_s(r->node, "reduction", "mean");
+    const mc_attr *ignored = mc_node_attr(r->node, "ignore_index");
+    double sum = 0.0, weights = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t label = mc_tensor_get_i64(t, i), at = i / inner * classes * inner + i % inner;
+        const int skip = ignored && label == ignored->i;
+        if (!skip && (label < 0 || label >= classes))
+            return mc_op_fail(r, MCOMP_RANGE, "label [%lld] is %lld of %lld classes", (long long)i, (long long)label, (long long)classes);
+        const double z = entropy ? log_sum(x, at, classes, inner) : 0.0;
+        const double weight = skip ? 0.0 : w ? mc_nn_at(w, label) : 1.0, loss = skip ? 0.0 : -weight * (mc_nn_at(x, at + label * inner) - z);
+        for (int64_t k = 0; log_prob && k < classes; k++) mc_nn_put(log_prob, at + k * inner, mc_nn_at(x, at + k * inner) - z);
+        if (strcmp(how, "none") == 0) mc_nn_put(r->out[0], i, loss);
+        sum += loss;
+        weights += weight;
+    }
+    if (strcmp(how, "none") != 0) mc_nn_put(r->out[0], 0, strcmp(how, "mean") == 0 ? sum / weights : sum);
+    return MCOMP_OK;
+}
+
+static int32_t forward_likelihood(const mc_op_run *r)
+{
+    const int32_t st = mc_nn_recheck(r, check, 0);
+    return st != MCOMP_OK ? st : run(r, 0);
+}
+
+static int32_t forward_entropy(const mc_op_run *r)
+{
+    const int32_t st = mc_nn_recheck(r, infer_entropy, 0);
+    return st != MCOMP_OK ? st : run(r, 1);
+}
+
+const mc_op mc_op_NegativeLogLikelihoodLoss = {.name = "NegativeLogLikelihoodLoss", .domain = "", .version = 22, .since = 13,
+                                               .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1, .quant = MC_Q_NONE,
+                                               .infer = check, .forward = forward_likelihood};
+const mc_op mc_op_SoftmaxCrossEntropyLoss = {.name = "SoftmaxCrossEntropyLoss", .domain = "", .version = 13, .since = 13,
+                                             .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 2, .quant = MC_Q_NONE,
+                                             .infer = infer_entropy, .forward = forward_entropy};

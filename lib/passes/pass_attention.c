@@ -1,0 +1,223 @@
+/* Scaled dot-product attention -> mcomp.Attention. The pattern, with [B,S,H*D] values at its corners:
+ *   Q, K, V -> Reshape [B,S,H,D] -> Transpose [B,H,S,D] (K: [B,H,D,S], in one step or two)
+ *   Softmax(scale Q K' + mask) V -> Transpose [B,S,H,D] -> Reshape [B,S,H*D]
+ * Scalar factors are accepted anywhere in front of the mask and multiplied into `scale`. A Where that replaces scores by a
+ * constant beyond -1e30 is an added mask: x + c rounds to c there. Q, K or V may be outputs of a Split of one wide value. */
+#include "passes/internal.h"
+
+#include <math.h>
+
+typedef struct corner { /* Q, K or V */
+    mc_value *x;           /* [B,S,width] or wider (slice) */
+    int64_t offset, width, heads;
+} corner;
+
+typedef struct attention {
+    corner q, k, v;
+    mc_value *mask[4];
+    int32_t n_masks, where; /* where: mask[0] is a condition, see below */
+    double where_value;
+    int64_t where_keeps;    /* 1: true keeps the score */
+    double scale;
+    mc_node *last;          /* the Reshape at the end */
+} attention;
+
+/* v without scalar factors. */
+static mc_value *unscaled(mc_value *v, double *scale)
+{
+    for (int32_t i = 0; i < 4; i++) {
+        const mc_node *n = v->producer;
+        double c;
+        if (mc_node_is(n, "Mul")) {
+            const int32_t k = mc_match_scalar_operand(n, &c);
+            if (k < 0) break;
+            *scale *= c;
+            v = n->in[1 - k];
+        } else if (mc_node_is(n, "Div") && mc_value_scalar(n->in[1], &c) && c != 0.0) {
+            *scale /= c;
+            v = n->in[0];
+        } else {
+            break;
+        }
+    }
+    return v;
+}
+
+/* One output of a Split along the last axis is a slice of the Split's input. */
+static void through_split(corner *c)
+{
+    const mc_node *s = mc_made_by(c->x, "Split");
+    if (!s || s->in[0]->type.rank != 3 || mc_axis_of(mc_attr_i(s, "axis", 0), 3) != 2) return;
+    int64_t offset = 0;
+    for (int32_t i = 0; i < c->x->producer_index; i++) {
+        if (!s->out[i] || mc_dim_at(s->out[i], 2) < 0) return;
+        offset += mc_dim_at(s->out[i], 2);
+    }
+    if (mc_dim_at(s->in[0], 2) < 0) return;
+    c->offset = offset;
+    c->x = s->in[0];
+}
+
+/* v [B,H,S,D] (swapped: [B,H,D,S]) back to the [B,S,H*D] value it is made of. */
+static int match_corner(mc_value *v, int swapped, double *scale, corner *c)
+{
+    static const int64_t heads[4] = {0, 2, 1, 3}, both[4] = {0, 2, 3, 1}, last[4] = {0, 1, 3, 2};
+    v = unscaled(v, scale);
+    const mc_node *t = mc_made_by(v, "Transpose");
+    if (swapped && mc_perm_is(t, 4, last)) {
+        v = unscaled(t->in[0], scale);
+        t = mc_made_by(v, "Transpose");
+        swapped = 0;
+    }
+    if (!mc_perm_is(t, 4, swapped ? both : heads)) return 0;
+    mc_value *split = unscaled(t->in[0], scale);
+    const mc_node *r = mc_made_by(split, "Reshape");
+    if (!r || r->in[0]->type.rank != 3 || split->type.rank != 4 || !mc_is_f32(split)) return 0;
+    c->heads = mc_dim_at(split, 2);
+    c->width = mc_dim_at(r->in[0], 2);
+    if (c->heads < 1 || mc_dim_at(split, 3) < 1 || c->width != c->heads * mc_dim_at(split, 3)) return 0;
+    if (mc_dim_at(split, 0) != mc_dim_at(r->in[0], 0) || mc_dim_at(split, 1) != mc_dim_at(r->in[0], 1)) return 0;
+    c->x = unscaled(r->in[0], scale);
+    c->offset = 0;
+    through_split(c);
+    return 1;
+}
+
+/* The scores in front of a Where mask: Where(keep, x, c) or Where(drop, c, x). */
+static mc_value *match_where(const mc_node *n, attention *a)
+{
+    double c;
+    for (int32_t i = 1; i <= 2; i++) {
+        mc_value *x = n->in[3 - i];
+        if (!mc_value_scalar(n->in[i], &c) || !(c <= -1e30) || isinf(c)) continue;
+        if (!mc_types_equal(&x->type, &n->out[0]->type) || a->n_masks) return NULL;
+        a->where = 1;
+        a->where_value = c;
+        a->where_keeps = i == 2;
+        a->mask[a->n_masks++] = n->in[0];
+        return x;
+    }
+    return NULL;
+}
+
+/* Peels added masks; which operand is the scores is told by the MatMul behind it. */
+static int is_scores(mc_value *v)
+{
+    double ignored = 1.0;
+    for (int32_t i = 0; i < 6; i++) {
+        v = unscaled(v, &ignored);
+        if (mc_made_by(v, "MatMul")) return v->type.rank == 4;
+        const mc_node *add = mc_made_by(v, "Add");
+        if (!add || !mc_types_equal(&add->in[0]->type, &v->type)) return 0;
+        v = add->in[0];
+    }
+    return 0;
+}
+
+static mc_value *match_masks(mc_value *v, attention *a)
+{
+    for (int32_t i = 0; i < 4; i++) {
+        const mc_node *n = v->producer;
+        if (mc_node_is(n, "Where") && n->n_in == 3) {
+            v = match_where(n, a);
+            if (!v) return NULL;
+            continue;
+        }
+        if (!mc_node_is(n, "Add") || a->where) break;
+        const int32_t s = is_scores(n->in[0]) ? 0 : is_scores(n->in[1]) ? 1 : -1;
+        if (s < 0 || a->n_masks == 4 || !mc_is_f32(n->in[1 - s]) || n->in[1 - s]->type.rank > 4 || n->in[1 - s]->type.rank < 0 ||
+            !mc_types_equal(&n->in[s]->type, &v->type))
+            return NULL;
+        a->mask[a->n_masks++] = n->in[1 - s];
+        v = n->in[s];
+    }
+    return v;
+}
+
+static int match(mc_node *n, attention *a)
+{
+    static const int64_t heads[4] = {0, 2, 1, 3};
+    double value_scale = 1.0;
+    memset(a, 0, sizeof *a);
+    a->scale = 1.0;
+    const mc_node *p = mc_match_producer(n, 0, "Softmax");
+    if (!mc_node_is(n, "MatMul") || !p || n->out[0]->type.rank != 4 || mc_axis_of(mc_attr_i(p, "axis", -1), 4) != 3) return 0;
+    const mc_node *back = mc_value_only_user(n->out[0]);
+    if (!mc_perm_is(back, 4, heads) || !mc_node_is(back, "Transpose")) return 0;
+    a->last = mc_value_only_user(back->out[0]);
+    if (!mc_node_is(a->last, "Reshape") || a->last->out[0]->type.rank != 3) return 0;
+    mc_value *scores = match_masks(p->in[0], a);
+    if (!scores) return 0;
+    scores = unscaled(scores, &a->scale);
+    const mc_node *product = mc_made_by(scores, "MatMul");
+    if (!product || !match_corner(product->in[0], 0, &a->scale, &a->q) || !match_corner(product->in[1], 1, &a->scale, &a->k)) return 0;
+    if (!match_corner(n->in[1], 0, &value_scale, &a->v) || value_scale != 1.0) return 0;
+    if (a->q.heads != a->k.heads || a->q.heads != a->v.heads || a->q.width != a->k.width) return 0;
+    const mc_value *y = a->last->out[0];
+    if (mc_dim_at(y, 0) != mc_dim_at(a->q.x, 0) || mc_dim_at(y, 1) != mc_dim_at(a->q.x, 1) || mc_dim_at(y, 2) != a->v.width) return 0;
+    if (mc_dim_at(a->k.x, 0) != mc_dim_at(a->q.x, 0) || mc_dim_at(a->v.x, 0) != mc_dim_at(a->q.x, 0) ||
+        mc_dim_at(a->k.x, 1) != mc_dim_at(a->v.x, 1))
+        return 0;
+    mc_value *stops[7] = {a->q.x, a->k.x, a->v.x};
+    for (int32_t i = 0; i < a->n_masks; i++) stops[3 + i] = a->mask[i];
+    return mc_match_cone_closed(n->out[0], stops, 3 + a->n_masks);
+}
+
+/* One added mask out of what was found, or NULL. */
+static int32_t make_mask(mc_graph *g, const attention *a, mc_value **out)
+{
+    int32_t st = MCOMP_OK;
+    mc_node *n;
+    mc_value *in[3], *zero, *low;
+    *out = a->n_masks ? a->mask[0] : NULL;
+    if (a->where) {
+        MC_TRY(mc_graph_add_const_f32(g, "zero", 0.0f, &zero));
+        MC_TRY(mc_graph_add_const_f32(g, "masked", (float)a->where_value, &low));
+        in[0] = a->mask[0];
+        in[1] = a->where_keeps ? zero : low;
+        in[2] = a->where_keeps ? low : zero;
+        MC_TRY(mc_rewrite(g, "", "Where", "attention", NULL, 3, in, NULL, &n));
+        *out = n->out[0];
+    }
+    for (int32_t i = 1; i < a->n_masks; i++) {
+        in[0] = a->mask[i];
+        in[1] = *out;
+        MC_TRY(mc_rewrite(g, "", "Add", "attention", NULL, 2, in, NULL, &n));
+        *out = n->out[0];
+    }
+done:
+    return st;
+}
+
+static int32_t replace(mc_graph *g, const attention *a)
+{
+    static const char *const names[3][2] = {{"q_offset", "q_width"}, {"k_offset", "k_width"}, {"v_offset", "v_width"}};
+    const corner *c[3] = {&a->q, &a->k, &a->v};
+    int32_t st = MCOMP_OK;
+    mc_value *in[4] = {a->q.x, a->k.x, a->v.x, NULL};
+    mc_node *n;
+    MC_TRY(make_mask(g, a, &in[3]));
+    MC_TRY(mc_rewrite_begin(g, "mcomp", "Attention", "attention", a->last, in[3] ? 4 : 3, in, &n));
+    MC_TRY(mc_node_set_i(n, "heads", a->q.heads));
+    MC_TRY(mc_node_set_f(n, "scale", (float)a->scale));
+    for (int32_t i = 0; i < 3; i++) {
+        if (mc_dim_at(c[i]->x, 2) == c[i]->width) continue;
+        MC_TRY(mc_node_set_i(n, names[i][0], c[i]->offset));
+        MC_TRY(mc_node_set_i(n, names[i][1], c[i]->width));
+    }
+    MC_TRY(mc_inherit_cone(n, a->last->out[0], in, in[3] ? 4 : 3));
+    st = mc_rewrite_end(g, n, a->last, a->last->out[0]);
+done:
+    return st;
+}
+
+int32_t mc_pass_attention(mc_graph *g, const mc_pass_options *o)
+{
+    int32_t st = MCOMP_OK;
+    attention a;
+    (void)o;
+    for (int64_t i = 0; i < g->n_order; i++)
+        if (!g->order[i]->dead && g->order[i]->n_in == 2 && match(g->order[i], &a)) MC_TRY(replace(g, &a));
+done:
+    return st;
+}
