@@ -27,12 +27,12 @@ static int32_t run(mc_graph *g, const mc_pass *p, const mc_pass_options *o)
     return st;
 }
 
-/* Every rewrite makes or removes a node, so these three numbers tell whether a round did anything. */
+/* Every rewrite makes or removes a node, so these two numbers tell whether a round did anything. */
 typedef struct state {
-    int64_t nodes, live, values;
+    int64_t nodes, live;
 } state;
 
-static state state_of(const mc_graph *g) { return (state){g->n_nodes, g->n_order, g->n_values}; }
+static state state_of(const mc_graph *g) { return (state){g->n_nodes, g->n_order}; }
 
 static int32_t run_stage(mc_graph *g, uint32_t stage, const mc_pass_options *o)
 {

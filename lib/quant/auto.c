@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { MAX_TRIALS = 8 };
+enum { MAX_TRIALS = 8, MAX_ALONE = 24 };
 
 static const char too_wrong[] = "auto: its error is among the largest, and with it the output missed the accepted error";
 
@@ -147,6 +147,22 @@ static void keep_worst(mc_qplan *p, const ranked *r, int64_t n, int64_t k, const
     }
 }
 
+/* What rounding one node alone does to the output: a trial each. What a node's own error means for the output depends on what
+ * follows it, so this is the better order; only for models with few nodes. */
+static int32_t alone(mc_qauto *a, mc_qplan *p, ranked *r, int64_t n, const int32_t *kinds)
+{
+    mc_qresult one;
+    int32_t st = MCOMP_OK;
+    for (int64_t i = 0; i < n; i++) {
+        MC_TRY(mc_context_progress(a->ctx, "quantize", -1.0));
+        for (int64_t k = 0; k < n; k++) p->node[r[k].node].kind = k == i ? kinds[r[k].node] : MC_QK_FLOAT;
+        MC_TRY(trial(a, p, &one));
+        r[i].error = one.error;
+    }
+done:
+    return st;
+}
+
 /* Keeps as few of the worst nodes float as the accepted error needs: doubling, then halving the gap. */
 static int32_t refine(mc_qauto *a, mc_qplan *p, mc_qresult *result)
 {
@@ -165,6 +181,7 @@ static int32_t refine(mc_qauto *a, mc_qplan *p, mc_qresult *result)
         if (!p->node[i].candidate || p->node[i].ruled || kinds[i] == MC_QK_FLOAT) continue;
         r[n++] = (ranked){p->node[i].error, i};
     }
+    if (n > 1 && n <= MAX_ALONE) MC_TRY(alone(a, p, r, n, kinds));
     if (n) qsort(r, (size_t)n, sizeof *r, worse_first);
     for (int t = 0, k = 1; t < MAX_TRIALS && n > 0; t++) {
         if (high >= 0 && high - low <= 1) break;
@@ -174,7 +191,7 @@ static int32_t refine(mc_qauto *a, mc_qplan *p, mc_qresult *result)
         if (now.error <= a->max_error) high = try_k;
         else low = try_k;
         if (now.error < best) best = now.error, best_k = try_k, *result = now;
-        if (high < 0 && try_k >= n / 2 + 1) break; /* half of the model float: nothing is gained beyond */
+        if (high < 0 && try_k > n / 2) break; /* more than half of the model float: nothing is gained beyond */
         k *= 2;
     }
     if (high >= 0) best_k = high;
@@ -217,7 +234,7 @@ static int better(const mc_qauto *a, const candidate *x, const candidate *y, int
     return x_static;
 }
 
-int32_t mc_qauto_run(mc_qauto *a, mc_qplan *p)
+static int32_t run(mc_qauto *a, mc_qplan *p)
 {
     candidate list[8];
     int32_t st = MCOMP_OK, n, best = 0;
@@ -242,5 +259,14 @@ int32_t mc_qauto_run(mc_qauto *a, mc_qplan *p)
     MC_TRY(mc_qmeasure_nodes(a->measure, p));
     if (a->result.error > a->max_error) MC_TRY(refine(a, p, &a->result));
 done:
+    return st;
+}
+
+int32_t mc_qauto_run(mc_qauto *a, mc_qplan *p)
+{
+    const int32_t st = run(a, p);
+    int integer = 0;
+    for (int64_t i = 0; i < p->n_nodes; i++) integer |= p->node[i].candidate && p->node[i].kind != MC_QK_FLOAT;
+    if (!integer) a->scheme = "float";
     return st;
 }

@@ -1,6 +1,22 @@
 /* Which nodes can run on integers, and what belongs to them. */
 #include "quant/plan.h"
 
+/* Rows of the input are one-hot vectors (OneHot, or Equal cast to float): the product is a table look-up, and the passes make
+ * it one as long as it is float. */
+static int one_hot(const mc_value *v)
+{
+    static const char *const through[] = {"Cast", "Reshape", "Squeeze", "Unsqueeze", "Identity", NULL};
+    for (int depth = 0; v && v->producer && depth < 8; depth++) {
+        const mc_node *n = v->producer;
+        int32_t i = 0;
+        if (mc_node_is(n, "OneHot") || mc_node_is(n, "Equal")) return 1;
+        while (through[i] && !mc_node_is(n, through[i])) i++;
+        if (!through[i]) return 0;
+        v = n->in[0];
+    }
+    return 0;
+}
+
 const char *mc_q_not_weighted(const mc_node *n)
 {
     const mc_tensor *w = n->n_in > 1 && n->in[1] ? mc_value_const(n->in[1]) : NULL;
@@ -8,6 +24,7 @@ const char *mc_q_not_weighted(const mc_node *n)
     if (!n->in[0] || mc_value_const(n->in[0])) return "its first input is a constant";
     if (!w) return "both inputs are computed";
     if (w->dtype != MCOMP_F32) return "its weight is not float32";
+    if (one_hot(n->in[0])) return "it looks up a table by one-hot vectors";
     if (n->in[0]->type.dtype && n->in[0]->type.dtype != MCOMP_F32) return "its input is not float32";
     if (mc_tensor_elements(w) == 0) return "its weight is empty";
     if (mc_node_is(n, "MatMul") || mc_node_is(n, "Gemm")) {
@@ -63,7 +80,10 @@ void mc_q_candidates(mc_qplan *p)
     for (int64_t i = 0; i < p->n_nodes; i++) {
         const mc_node *n = p->g->nodes[i];
         mc_op_cost cost;
-        if (n->dead || !n->desc || n->desc->quant != MC_Q_WEIGHTED) continue;
+        if (n->dead || !n->desc) continue;
+        if (n->desc->traits & MC_OP_CONTROL)
+            p->node[i].why = "its branches are not quantized; fix the input that its condition depends on";
+        if (n->desc->quant != MC_Q_WEIGHTED) continue;
         p->node[i].why = mc_q_not_weighted(n);
         p->node[i].candidate = p->node[i].why == NULL;
         if (mc_op_count(n, &cost) == MCOMP_OK) p->node[i].macs = cost.macs;

@@ -137,7 +137,6 @@ static int32_t run(mcomp_exec *e, const mcomp_tensor *const *inputs, const mcomp
     MC_TRY(mc_check_memory(e->session->g, inputs));
     MC_TRY(take_inputs(e, inputs));
     mc_exec_drop_dynamic(e);
-    for (int64_t i = 0; i < e->session->g->n_outputs; i++) e->out[i].t.data = NULL;
     MC_TRY(mc_exec_bind(e, inputs, &b));
     e->current = b;
     set_pointers(e, b->plan->plan);

@@ -7,13 +7,14 @@
  */
 #include "kernels/rows.h"
 #include "kernels/x86/vec_bytes.h"
-
-#include <math.h>
+#include "kernels/x86/vec_wide.h"
 
 typedef struct quant {
     mc_v scale, inv, lo, hi, near;
     mc_vi zp;
     __m128i flip;
+    mc_pack pack;
+    int exact_only; /* 1 / scale overflows */
 } quant;
 
 MC_INLINE quant quant_of(const mc_qmap *p)
@@ -21,7 +22,7 @@ MC_INLINE quant quant_of(const mc_qmap *p)
     const float inv = 1.0f / p->scale;
     const int exact_only = !(inv <= 3.0e38f && inv >= -3.0e38f);
     return (quant){v_set1(p->scale), v_set1(inv), v_set1((float)(0 - p->zp)), v_set1((float)(255 - p->zp)),
-                   v_set1(exact_only ? -1.0f : 0.5f - 0x1p-12f), vi_set1(p->zp), _mm_set1_epi8((char)p->flip)};
+                   v_set1(exact_only ? -1.0f : 0.5f - 0x1p-12f), vi_set1(p->zp), _mm_set1_epi8((char)p->flip), pack_of(p->zp, p->flip), exact_only};
 }
 
 MC_INLINE __m128i quantized(const quant *q, mc_v x)
@@ -36,23 +37,48 @@ MC_INLINE __m128i quantized(const quant *q, mc_v x)
     return _mm_xor_si128(bytes_of_vi(vi_add(vi_round(t), q->zp)), q->flip);
 }
 
+/* Four vectors at once: one look at how near any of them is to a half. Distances are compared as integers, where a NaN is
+ * larger than every number. Saturation is left to the packing (which needs t <= 255 - zp, and takes INT_MIN for less). */
+MC_INLINE void quantize64(const quant *q, const float *x, uint8_t *y)
+{
+    enum { n = 4 };
+    mc_v t[4], off[4];
+    mc_vi r[4];
+    MC_EACH(t[k] = v_min(q->hi, v_mul(v_load(x + 16 * k), q->inv)));
+    MC_EACH(r[k] = vi_round(t[k]));
+    MC_EACH(off[k] = v_abs(v_sub(t[k], v_of_int(r[k]))));
+    const mc_vi far = vi_max(vi_max(vi_of_v(off[0]), vi_of_v(off[1])), vi_max(vi_of_v(off[2]), vi_of_v(off[3])));
+    if (__builtin_expect(vm_any(vi_lt(vi_of_v(q->near), far)), 0))
+        for (int k = 0; k < n; k++) bytes_store(y + 16 * k, 16, quantized(q, v_load(x + 16 * k)));
+    else bytes_pack(y, n, r, &q->pack);
+}
+
+MC_INLINE void quantize_row(const quant *q, const float *x, int64_t n, uint8_t *y)
+{
+    int64_t i = 0;
+    for (; i + 64 <= n && !q->exact_only; i += 64) quantize64(q, x + i, y + i);
+    for (; i < n; i += 16) bytes_store(y + i, n - i, quantized(q, v_load_n(x + i, n - i)));
+}
+
 void NAME(quantize)(const float *x, int64_t n, const mc_qmap *p, uint8_t *y)
 {
     const quant q = quant_of(p);
-    for (int64_t i = 0; i < n; i += 16) bytes_store(y + i, n - i, quantized(&q, v_load_n(x + i, n - i)));
+    quantize_row(&q, x, n, y);
 }
 
 /* mc_token_scale. */
 static float token_scale(const float *x, int64_t n)
 {
-    mc_v a = v_zero(), b = v_zero();
+    mc_v a = v_zero(), b = v_zero(), c = v_zero(), d = v_zero();
     int64_t i = 0;
-    for (; i + 32 <= n; i += 32) {
+    for (; i + 64 <= n; i += 64) {
         a = v_max(v_abs(v_load(x + i)), a);
         b = v_max(v_abs(v_load(x + i + 16)), b);
+        c = v_max(v_abs(v_load(x + i + 32)), c);
+        d = v_max(v_abs(v_load(x + i + 48)), d);
     }
     for (; i < n; i += 16) a = v_max(v_abs(v_load_n(x + i, n - i)), a);
-    const float scale = v_reduce_max(v_max(a, b)) / 127.0f;
+    const float scale = v_reduce_max(v_max(v_max(a, b), v_max(c, d))) / 127.0f;
     return scale == 0.0f ? 1.0f : scale;
 }
 
@@ -61,7 +87,7 @@ void NAME(quantize_rows)(const float *x, int64_t ld_x, int64_t m, int64_t k, uin
     for (int64_t r = 0; r < m; r++, x += ld_x, y += ld_y) {
         const mc_qmap p = {token_scale(x, k), 128, 0};
         const quant q = quant_of(&p);
-        for (int64_t i = 0; i < k; i += 16) bytes_store(y + i, k - i, quantized(&q, v_load_n(x + i, k - i)));
+        quantize_row(&q, x, k, y);
         scale[r] = p.scale;
     }
 }

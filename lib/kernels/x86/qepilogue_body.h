@@ -5,7 +5,7 @@
  */
 #include "kernels/rows.h"
 #include "kernels/x86/vec_bytes.h"
-#include "kernels/x86/vec_math.h"
+#include "kernels/x86/vec_wide.h"
 
 typedef struct requant {
     mc_v inv, lo, hi;
@@ -22,8 +22,7 @@ MC_INLINE requant requant_of(const mc_qout *o)
 /* mc_requant, as bytes. */
 MC_INLINE __m128i requantized(const requant *q, mc_v v)
 {
-    mc_v t = v_mul(v, q->inv);
-    t = v_sel(v_nan(t), v_zero(), t);
+    mc_v t = v_mul_or_zero(v, q->inv);
     t = v_max(q->lo, v_min(q->hi, t));
     return _mm_xor_si128(bytes_of_vi(vi_add(vi_round(t), q->zp)), q->flip);
 }
@@ -40,15 +39,6 @@ MC_INLINE mc_v real_value(const real *r, __m128i bytes)
     return v_mul(v_of_int(vi_sub(vi_of_bytes(_mm_xor_si128(bytes, r->flip)), r->zp)), r->scale);
 }
 
-MC_INLINE mc_vi acc_load(const int32_t *p)
-{
-#ifdef __AVX512F__
-    return _mm512_loadu_si512(p);
-#else
-    return (mc_vi){_mm256_loadu_si256((const __m256i *)(const void *)p), _mm256_loadu_si256((const __m256i *)(const void *)(p + 8))};
-#endif
-}
-
 /* One row; act, post, residual, bytes are constants where the caller passes constants. */
 MC_INLINE void row(const mc_qepilogue *e, int64_t i, const int32_t act, const int32_t post, const int32_t residual, const int32_t bytes)
 {
@@ -63,7 +53,7 @@ MC_INLINE void row(const mc_qepilogue *e, int64_t i, const int32_t act, const in
     const int64_t n = e->n;
     for (int64_t j = 0; j < n; j += 16) {
         const int64_t left = n - j;
-        mc_v v = v_mul(v_of_int(acc_load(acc + j)), v_mul(x_scale, v_load_n(e->w_scale + j, left)));
+        mc_v v = v_mul(v_of_int(vi_load(acc + j)), v_mul(x_scale, v_load_n(e->w_scale + j, left)));
         if (bias) v = v_add(v, v_load_n(bias + j, left));
         v = v_act(act, lo, hi, v);
         if (residual == MC_QRESIDUAL_F32) v = v_add(v, v_load_n(r32 + j, left));
@@ -72,6 +62,67 @@ MC_INLINE void row(const mc_qepilogue *e, int64_t i, const int32_t act, const in
         if (bytes) bytes_store(y8 + j, left, requantized(&q, v));
         else v_store_n(y32 + j, left, v);
     }
+}
+
+/* Columns j .. j + 16*n of all rows, with what belongs to the columns in registers. A bias that is not there is -0: adding
+ * it changes nothing, not even the sign of a zero. */
+MC_INLINE void block(const mc_qepilogue *e, int64_t j, const int n, const int32_t act, const int32_t post, const int32_t residual,
+                     const int32_t bytes)
+{
+    const mc_v lo = v_set1(e->lo), hi = v_set1(e->hi);
+    const requant q = requant_of(&e->out);
+    const mc_pack pack = pack_of(e->out.zp, e->out.flip);
+    const real r = real_of(&e->r_param);
+    mc_v w[4], bias[4];
+    MC_EACH(w[k] = v_load(e->w_scale + j + 16 * k));
+    MC_EACH(bias[k] = e->bias ? v_load(e->bias + j + 16 * k) : v_set1(-0.0f));
+    if (!e->row_scale) MC_EACH(w[k] = v_mul(v_set1(e->x_scale), w[k]));
+    for (int64_t i = 0; i < e->m; i++) {
+        const int32_t *acc = e->acc + i * e->ld_acc + j;
+        const float *r32 = (const float *)e->r + i * e->ld_r + j;
+        const uint8_t *r8 = (const uint8_t *)e->r + i * e->ld_r + j;
+        const mc_v x_scale = v_set1(e->row_scale ? e->row_scale[i] : 1.0f);
+        mc_v x[4];
+        mc_vi out[4];
+        MC_EACH(x[k] = v_add(v_mul(v_of_int(vi_load(acc + 16 * k)), e->row_scale ? v_mul(x_scale, w[k]) : w[k]), bias[k]));
+        w_act(act, lo, hi, x, n);
+        if (residual == MC_QRESIDUAL_F32) MC_EACH(x[k] = v_add(x[k], v_load(r32 + 16 * k)));
+        else if (residual == MC_QRESIDUAL_BYTES) MC_EACH(x[k] = v_add(x[k], real_value(&r, bytes_load(r8 + 16 * k, 16))));
+        w_act(post, lo, hi, x, n);
+        if (bytes) MC_EACH(out[k] = vi_round(v_min(q.hi, v_mul_or_zero(x[k], q.inv))));
+        else MC_EACH(v_store((float *)e->out.y + i * e->out.ld + j + 16 * k, x[k]));
+        if (bytes) bytes_pack((uint8_t *)e->out.y + i * e->out.ld + j, n, out, &pack);
+    }
+}
+
+/* Whole blocks of columns; returns where they end. */
+#define BLOCKS(...)                                                                                                        do {                                                                                                                       int64_t j = 0;                                                                                                         for (; e->n - j >= 64; j += 64) block(e, j, 4, __VA_ARGS__);                                                           for (; e->n - j >= 32; j += 32) block(e, j, 2, __VA_ARGS__);                                                           return j;                                                                                                          } while (0)
+
+/* What plans are full of. Returns how many columns are done. */
+static int64_t common(const mc_qepilogue *e)
+{
+    enum { NONE = MCOMP_ACT_NONE, RELU = MCOMP_ACT_RELU, CLIP = MCOMP_ACT_CLIP, GELU = MCOMP_ACT_GELU,
+           GELU_TANH = MCOMP_ACT_GELU_TANH, SILU = MCOMP_ACT_SILU, F32 = MC_QRESIDUAL_F32, BYTES = MC_QRESIDUAL_BYTES };
+    const int32_t bytes = e->out.quantized;
+    if (e->n < 32) return 0;
+    if (e->residual == MC_QRESIDUAL_NONE && e->post_act == NONE) {
+        if (e->act == NONE && bytes) BLOCKS(NONE, NONE, 0, 1);
+        if (e->act == NONE) BLOCKS(NONE, NONE, 0, 0);
+        if (e->act == RELU && bytes) BLOCKS(RELU, NONE, 0, 1);
+        if (e->act == RELU) BLOCKS(RELU, NONE, 0, 0);
+        if (e->act == CLIP && bytes) BLOCKS(CLIP, NONE, 0, 1);
+        if (e->act == GELU && bytes) BLOCKS(GELU, NONE, 0, 1);
+        if (e->act == GELU) BLOCKS(GELU, NONE, 0, 0);
+        if (e->act == GELU_TANH && bytes) BLOCKS(GELU_TANH, NONE, 0, 1);
+        if (e->act == GELU_TANH) BLOCKS(GELU_TANH, NONE, 0, 0);
+        if (e->act == SILU && bytes) BLOCKS(SILU, NONE, 0, 1);
+    }
+    if (e->act == NONE && e->residual == F32 && e->post_act == NONE && !bytes) BLOCKS(NONE, NONE, F32, 0);
+    if (e->act == NONE && e->residual == BYTES && bytes) {
+        if (e->post_act == RELU) BLOCKS(NONE, RELU, BYTES, 1);
+        if (e->post_act == NONE) BLOCKS(NONE, NONE, BYTES, 1);
+    }
+    return 0;
 }
 
 #define ROWS(...)                                                                                                      \
@@ -102,19 +153,19 @@ static void plain(const mc_qepilogue *e)
 
 static void any(const mc_qepilogue *e) { ROWS(e->act, e->post_act, e->residual, e->out.quantized); }
 
-void NAME(epilogue)(const mc_qepilogue *e)
+void NAME(epilogue)(const mc_qepilogue *all)
 {
-    if (e->residual == MC_QRESIDUAL_NONE && e->post_act == MCOMP_ACT_NONE) {
-        plain(e);
-        return;
-    }
-    if (e->act == MCOMP_ACT_NONE && e->residual == MC_QRESIDUAL_F32 && e->post_act == MCOMP_ACT_NONE && !e->out.quantized)
-        ROWS(MCOMP_ACT_NONE, MCOMP_ACT_NONE, MC_QRESIDUAL_F32, 0);
-    if (e->act == MCOMP_ACT_NONE && e->residual == MC_QRESIDUAL_BYTES && e->out.quantized) {
-        if (e->post_act == MCOMP_ACT_RELU) ROWS(MCOMP_ACT_NONE, MCOMP_ACT_RELU, MC_QRESIDUAL_BYTES, 1);
-        if (e->post_act == MCOMP_ACT_NONE) ROWS(MCOMP_ACT_NONE, MCOMP_ACT_NONE, MC_QRESIDUAL_BYTES, 1);
-    }
-    any(e);
+    const int64_t done = common(all);
+    mc_qepilogue e = *all;
+    if (done == e.n) return;
+    e.n -= done;
+    e.acc += done;
+    e.w_scale += done;
+    if (e.bias) e.bias += done;
+    if (e.r) e.r = (const uint8_t *)e.r + done * (e.residual == MC_QRESIDUAL_F32 ? 4 : 1);
+    e.out.y = (uint8_t *)e.out.y + done * (e.out.quantized ? 1 : 4);
+    if (e.residual == MC_QRESIDUAL_NONE && e.post_act == MCOMP_ACT_NONE) plain(&e);
+    else any(&e);
 }
 
 void NAME(add)(const mc_qadd *a)

@@ -126,6 +126,52 @@ START_TEST(resize)
 }
 END_TEST
 
+START_TEST(losses)
+{
+    nn_begin("", "NegativeLogLikelihoodLoss"); /* weighted mean, one label ignored */
+    NN_IN(F32, NN_D(3, 2), NN_V(-1, -2, -3, -4, -5, -6));
+    NN_IN(I64, NN_D(3), NN_V(1, 0, -100));
+    NN_IN(F32, NN_D(2), NN_V(10, 30));
+    nn_i("ignore_index", -100);
+    nn_run();
+    nn_want(0, NN_V((30 * 2 + 10 * 3) / 40.0), 1e-6);
+    nn_end();
+    nn_begin_outs("", "SoftmaxCrossEntropyLoss", 2);
+    NN_IN(F32, NN_D(1, 2, 2), NN_V(0, 5, 0, 5));
+    NN_IN(I64, NN_D(1, 2), NN_V(0, 1));
+    nn_s("reduction", "none");
+    nn_run();
+    NN_WANT(0, F32, NN_D(1, 2), NN_V(log(2.0), log(2.0)), 1e-6);
+    NN_WANT(1, F32, NN_D(1, 2, 2), NN_V(-log(2.0), -log(2.0), -log(2.0), -log(2.0)), 1e-6);
+    nn_end();
+    nn_begin("", "NegativeLogLikelihoodLoss"); /* no such class */
+    NN_IN(F32, NN_D(1, 2), NN_V(-1, -2));
+    NN_IN(I64, NN_D(1), NN_V(2));
+    nn_fails(MCOMP_RANGE);
+}
+END_TEST
+
+START_TEST(roi_align)
+{
+    const double box[2][4] = {{0.5, 0.5, 2.5, 2.5}, {0, 0, 1e30, 1}};
+    nn_begin("", "RoiAlign"); /* a linear image: the mean of a bin is its centre */
+    NN_IN(F32, NN_D(1, 1, 3, 3), NN_V(0, 1, 2, 10, 11, 12, 20, 21, 22));
+    nn_in_values(MCOMP_F32, NN_D(1, 4), box[0]);
+    NN_IN(I64, NN_D(1), NN_V(0));
+    nn_i("output_height", 2);
+    nn_i("output_width", 1);
+    nn_i("sampling_ratio", 2);
+    nn_run();
+    NN_WANT(0, F32, NN_D(1, 1, 2, 1), NN_V(6, 16), 1e-6);
+    nn_end();
+    nn_begin("", "RoiAlign"); /* a box that would need 1e30 samples */
+    nn_random(MCOMP_F32, NN_D(1, 1, 3, 3), 1);
+    nn_in_values(MCOMP_F32, NN_D(1, 4), box[1]);
+    NN_IN(I64, NN_D(1), NN_V(0));
+    nn_fails(MCOMP_RANGE);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("nn_rows");
@@ -134,6 +180,8 @@ int main(void)
     tcase_add_test(t, layer_normalization);
     tcase_add_test(t, channel_normalization);
     tcase_add_test(t, resize);
+    tcase_add_test(t, losses);
+    tcase_add_test(t, roi_align);
     suite_add_tcase(s, t);
     return mc_test_main(s);
 }

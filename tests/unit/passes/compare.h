@@ -9,6 +9,7 @@
 static inline mc_graph *mc_test_graph(void)
 {
     mc_graph *g;
+    mc_ops_register();
     mc_ck_ok(mc_graph_create(&g, "test"));
     return g;
 }
