@@ -34,6 +34,7 @@ typedef struct cli_verb {
 
 struct cli {
     const cli_verb *verb;
+    const char *command; /* the verb as typed */
     int n_pos;
     const char **pos;
     int n_args;

@@ -77,6 +77,7 @@ static int run_verb(cli *c, int argc, char **argv)
     if (!at && argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) return print_help(NULL), 0;
     if (!at && argc > 1 && strcmp(argv[1], "--version") == 0) return printf("%s\n", mcomp_version_string()), 0;
     if (at && strcmp(word, "help") == 0) return print_help(at + 1 < argc ? find_verb(argv[at + 1]) : NULL), 0;
+    c->command = word;
     c->verb = find_verb(word);
     if (!c->verb) return no_verb(c, word);
     for (int i = at; i > 1; i--) argv[i] = argv[i - 1]; /* the verb's word drops out */

@@ -104,7 +104,7 @@ int cli_finish(cli *c, int status)
     if (c->json) {
         json_t *o = json_object();
         cli_set(o, "schema_version", json_integer(1));
-        cli_set(o, "command", json_string(c->verb ? c->verb->name : ""));
+        cli_set(o, "command", json_string(c->command ? c->command : ""));
         cli_set(o, "mcomp", json_string(mcomp_version_string()));
         cli_set(o, "machine", machine(c));
         cli_set(o, "warnings", json_incref(c->warnings));

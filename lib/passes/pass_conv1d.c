@@ -14,11 +14,40 @@ static int32_t drop(mc_node *to, const mc_node *from, const char *name, int32_t 
     return mc_node_set_ints(to, name, kept, per_axis);
 }
 
+/* The constant weight, also behind a DequantizeLinear with one scale, or one an output channel. */
+static const mc_tensor *weight_of(const mc_node *n)
+{
+    const mc_value *v = n->n_in > 1 ? n->in[1] : NULL;
+    const mc_node *dq = mc_made_by(v, "DequantizeLinear");
+    if (dq && (mc_attr_i(dq, "block_size", 0) || mc_axis_of(mc_attr_i(dq, "axis", 1), 4) > 1)) return NULL;
+    return mc_value_const(dq ? dq->in[0] : v);
+}
+
+/* The weight without the axis; a DequantizeLinear is made anew around it. */
+static int32_t narrow_weight(mc_graph *g, const mc_node *n, int32_t a, mc_value **out)
+{
+    int32_t st = MCOMP_OK;
+    const mc_node *dq = mc_made_by(n->in[1], "DequantizeLinear");
+    const mc_tensor *w = weight_of(n);
+    const mc_shape s = {.rank = 3, .dim = {w->shape.dim[0], w->shape.dim[1], w->shape.dim[3 - a]}};
+    mc_value *in[3] = {NULL};
+    mc_node *d;
+    MC_TRY(mc_const_shared(g, dq ? dq->in[0]->name : n->in[1]->name, w, &s, out));
+    if (!dq) goto done;
+    for (int32_t i = 0; i < dq->n_in && i < 3; i++) in[i] = i ? dq->in[i] : *out;
+    MC_TRY(mc_rewrite_begin(g, "", "DequantizeLinear", "conv1d", dq, dq->n_in, in, &d));
+    MC_TRY(mc_node_copy_attrs(d, dq));
+    MC_TRY(mc_infer_node(g, d));
+    *out = d->out[0];
+done:
+    return st;
+}
+
 /* The spatial axis (0 or 1) that can go, or -1. */
 static int32_t idle_axis(const mc_node *n)
 {
     int64_t np, ns;
-    const mc_tensor *w = n->n_in > 1 ? mc_value_const(n->in[1]) : NULL;
+    const mc_tensor *w = weight_of(n);
     const int64_t *pads = mc_attr_ints(n, "pads", &np), *strides = mc_attr_ints(n, "strides", &ns);
     if (!w || w->shape.rank != 4 || n->in[0]->type.rank != 4 || !explicit_pads(n) || n->out[0]->type.rank != 4) return -1;
     for (int32_t a = 1; a >= 0; a--) {
@@ -43,11 +72,9 @@ static int32_t visit(mc_graph *g, mc_node *n, int32_t a)
     mc_node *c;
     mc_value *in[3] = {NULL, NULL, n->n_in > 2 ? n->in[2] : NULL}, *back;
     const mc_type x = without(&n->in[0]->type, 2 + a), y = without(&n->out[0]->type, 2 + a);
-    const mc_tensor *w = n->in[1]->init;
-    const mc_shape ws = {.rank = 3, .dim = {w->shape.dim[0], w->shape.dim[1], w->shape.dim[3 - a]}};
     MC_TRY(mc_reshaped(g, "conv1d", n->in[0], &x, &in[0]));
     if (!in[0]) return MCOMP_OK;
-    MC_TRY(mc_const_shared(g, n->in[1]->name, w, &ws, &in[1]));
+    MC_TRY(narrow_weight(g, n, a, &in[1]));
     MC_TRY(mc_rewrite_begin(g, "", "Conv", "conv1d", n, n->n_in, in, &c));
     MC_TRY(mc_node_set_i(c, "group", mc_attr_i(n, "group", 1)));
     MC_TRY(drop(c, n, "kernel_shape", a, 1));

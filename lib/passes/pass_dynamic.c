@@ -27,10 +27,21 @@ static mc_value *peel_rows(mc_value *v)
     return v;
 }
 
+/* v without any Reshape: the same elements in the same order. */
+static mc_value *peel_all(mc_value *v)
+{
+    for (int32_t i = 0; i < 8; i++) {
+        const mc_node *n = v->producer;
+        if (!mc_node_is(n, "Reshape") && !mc_node_is(n, "Squeeze") && !mc_node_is(n, "Unsqueeze") && !mc_node_is(n, "Flatten")) break;
+        v = n->in[0];
+    }
+    return v;
+}
+
 /* Reshape and the like around one number a row. */
 static mc_value *peel_scale(mc_value *v) { return mc_peel_views(v); }
 
-/* s = max|x| over the last axis / 127, guarded against 0: x (peeled), or NULL. */
+/* s = max|x| over the last axis / 127, guarded against 0: x, or NULL. */
 static mc_value *row_scale_of(mc_value *s)
 {
     double c, guard;
@@ -88,7 +99,8 @@ static int match_rows(product *p, mc_value **scale)
     if (q->in[1]->type.rank > 1 || mc_attr_i(q, "block_size", 0)) return 0;
     *scale = peel_scale(q->in[1]);
     mc_value *of = row_scale_of(q->in[1]);
-    if (!of || of != peel_rows(q->in[0])) return 0;
+    /* same elements, same length of a row: the same rows, however they were reshaped on the way */
+    if (!of || peel_all(of) != peel_all(q->in[0]) || mc_dim_at(of, -1) != mc_dim_at(q->in[0], -1)) return 0;
     p->x = of;
     p->mode = "token";
     return 1;

@@ -153,6 +153,22 @@ done:
     return st;
 }
 
+/* A QuantizeLinear that only this static QLinear reads is done by it on the way in. */
+static int32_t take_input_quantize(mc_graph *g, mc_node *n)
+{
+    int32_t st = MCOMP_OK;
+    mc_qdq p;
+    mc_node *q = mc_made_by(n->in[0], "QuantizeLinear");
+    if (!mc_node_is_in(n, "mcomp", "QLinear") || strcmp(mc_attr_s(n, "mode", "static"), "static") != 0 || !q || !mc_quantizes(q, &p) ||
+        mc_value_only_user(n->in[0]) != n || q->in[0]->init || p.zp != mc_attr_i(n, "x_zp", 0) || p.scale != mc_attr_f(n, "x_scale", 0.0f))
+        return MCOMP_OK;
+    MC_TRY(mc_node_inherit(n, q, n->origin));
+    MC_TRY(mc_node_set_input(g, n, 0, q->in[0]));
+    mc_graph_remove_node(g, q);
+done:
+    return st;
+}
+
 int32_t mc_pass_epilogue(mc_graph *g, const mc_pass_options *o)
 {
     int32_t st = MCOMP_OK;
@@ -160,7 +176,9 @@ int32_t mc_pass_epilogue(mc_graph *g, const mc_pass_options *o)
     for (int64_t i = g->n_order - 1; i >= 0; i--) {
         mc_node *n = g->order[i];
         const kind *k = n->dead || mc_is_unused(n) ? NULL : kind_of(n);
-        if (k) MC_TRY(visit(g, n, k));
+        if (!k) continue;
+        MC_TRY(visit(g, n, k));
+        MC_TRY(take_input_quantize(g, n));
     }
 done:
     return st;

@@ -161,10 +161,9 @@ done:
     return st;
 }
 
-int32_t mc_pass_qmove(mc_graph *g, const mc_pass_options *o)
+static int32_t sweep(mc_graph *g)
 {
     int32_t st = MCOMP_OK;
-    (void)o;
     for (int64_t i = 0; i < g->n_order; i++) {
         mc_node *n = g->order[i];
         if (n->dead || n->n_in < 1 || n->n_out < 1 || !n->in[0] || !n->out[0] || mc_is_unused(n)) continue;
@@ -172,6 +171,20 @@ int32_t mc_pass_qmove(mc_graph *g, const mc_pass_options *o)
         else if (mc_node_is(n, "Concat")) MC_TRY(visit_concat(g, n));
         else if (mc_node_is(n, "QuantizeLinear")) MC_TRY(visit_quantize(g, n));
     }
+done:
+    return st;
+}
+
+int32_t mc_pass_qmove(mc_graph *g, const mc_pass_options *o)
+{
+    int32_t st = MCOMP_OK;
+    int64_t before;
+    (void)o;
+    do { /* one step down a chain of moves a sweep */
+        before = g->n_nodes;
+        MC_TRY(sweep(g));
+        MC_TRY(mc_graph_remove_dead(g, NULL));
+    } while (g->n_nodes != before);
 done:
     return st;
 }

@@ -2,6 +2,7 @@
  * itself, so that allocations of libraries below are seen too. */
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "nets.h"
@@ -66,7 +67,7 @@ static void run_many(const mcomp_session_options *o)
     const mcomp_tensor *in[4], *out[1];
     mcomp_tensor *x[4];
     mc_ck_ok(mcomp_context_create(&ctx, NULL));
-    mc_graph *g = net_block_of(0); /* the reference of MatMul has memory of its own */
+    mc_graph *g = net_block();
     mc_ck_ok(mc_session_open(&s, ctx, g, o, NULL));
     mc_ck_ok(mcomp_exec_create(&e, s));
     for (int i = 0; i < 4; i++) {
@@ -123,6 +124,48 @@ START_TEST(no_fusion)
 }
 END_TEST
 
+/* Real models, with what the passes make of them and every kernel that they get. */
+START_TEST(real_models)
+{
+    static const char *const files[] = {"mnist8", "resnet8_cifar", "bert_toy_optimized", "magika_v3_3", "silero_vad_openvino_16k"};
+    if (mc_test_skip_without_data()) return;
+    mcomp_context *ctx = NULL;
+    mcomp_graph *g = NULL;
+    mcomp_session *s = NULL;
+    mcomp_exec *e = NULL;
+    mcomp_tensor *in[8] = {NULL};
+    const mcomp_tensor *ins[8], *out[8];
+    char path[128];
+    snprintf(path, sizeof path, "models/%s.onnx", files[_i]);
+    mc_ck_ok(mcomp_context_create(&ctx, NULL));
+    mc_ck_ok(mcomp_graph_load(&g, ctx, mc_test_data(path)));
+    mc_ck_ok(mcomp_session_create(&s, ctx, g, NULL));
+    mc_ck_ok(mcomp_exec_create(&e, s));
+    const int32_t n = mcomp_session_n_inputs(s), m = mcomp_session_n_outputs(s);
+    for (int32_t i = 0; i < n; i++) {
+        mcomp_port_info p = {.size = sizeof p};
+        mc_ck_ok(mcomp_graph_input(g, i, &p));
+        for (int32_t k = 0; k < p.rank; k++)
+            if (p.dims[k] < 0) p.dims[k] = k == 0 ? 1 : 20;
+        mc_ck_ok(mcomp_tensor_create(&in[i], p.dtype, p.rank, p.dims));
+        ins[i] = in[i];
+    }
+    mc_ck_ok(mcomp_exec_run(e, n, ins, m, out));
+    mc_ck_ok(mcomp_exec_run(e, n, ins, m, out));
+    const long before = atomic_load(&calls);
+    int32_t st = MCOMP_OK;
+    for (int i = 0; i < 20; i++) st |= mcomp_exec_run(e, n, ins, m, out);
+    const long after = atomic_load(&calls);
+    ck_assert_int_eq(st, MCOMP_OK);
+    ck_assert_msg(after == before, "%s: %ld calls of malloc in 20 runs", files[_i], after - before);
+    for (int32_t i = 0; i < n; i++) mcomp_tensor_destroy(in[i]);
+    mcomp_exec_destroy(e);
+    mcomp_session_destroy(s);
+    mcomp_graph_destroy(g);
+    mcomp_context_destroy(ctx);
+}
+END_TEST
+
 /* Everything is given back. */
 START_TEST(no_leak)
 {
@@ -142,6 +185,7 @@ int main(void)
     tcase_add_test(c, own_pool_profiled);
     tcase_add_test(c, no_fusion);
     tcase_add_test(c, no_leak);
+    tcase_add_loop_test(c, real_models, 0, 5);
     suite_add_tcase(suite, c);
     return mc_test_main(suite);
 }
