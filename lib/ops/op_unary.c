@@ -65,6 +65,7 @@ UNARY(Softplus, 22, 1, MC_Q_UNARY, 0, 0, x > 30.0 ? x + log1p(exp(-x)) : log1p(e
 UNARY(Mish, 22, 18, MC_Q_UNARY, 0, 0, x *tanh(x > 30.0 ? x : log1p(exp(x))))
 UNARY(HardSigmoid, 22, 6, MC_Q_UNARY, ATTR("alpha", 0.2f), ATTR("beta", 0.5f), fmax(0.0, fmin(1.0, p->a *x + p->b)))
 UNARY(HardSwish, 22, 14, MC_Q_UNARY, 0, 0, x *fmax(0.0, fmin(1.0, x / 6.0 + 0.5)))
+UNARY(Swish, 24, 24, MC_Q_UNARY, ATTR("alpha", 1.0f), 0, x / (1.0 + exp(-p->a *x)))
 
 /* Gelu: approximate = none (erf) or tanh. */
 static double gelu_erf(double x, const params *p)

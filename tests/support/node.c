@@ -85,6 +85,14 @@ static const char *set_attr(mc_node *n, const char *p)
     return p + len;
 }
 
+void mc_test_set_attrs(mc_node *n, const char *attrs)
+{
+    for (const char *p = attrs; p && *p;) {
+        while (*p == ' ') p++;
+        if (*p) p = set_attr(n, p);
+    }
+}
+
 static mc_node *build(const mc_node_case *c, mc_graph *g)
 {
     mc_value *in[MC_TEST_IN] = {NULL};
@@ -101,10 +109,7 @@ static mc_node *build(const mc_node_case *c, mc_graph *g)
         }
     }
     mc_ck_ok(mc_graph_add_node(g, c->domain, c->op, 0, "node", c->n_in, in, c->n_out, NULL, &n));
-    for (const char *p = c->attrs; p && *p;) {
-        while (*p == ' ') p++;
-        if (*p) p = set_attr(n, p);
-    }
+    mc_test_set_attrs(n, c->attrs);
     for (int32_t i = 0; i < c->n_out; i++) mc_ck_ok(mc_graph_add_output(g, n->out[i]));
     return n;
 }

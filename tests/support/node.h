@@ -24,6 +24,8 @@ typedef struct mc_node_case {
     int32_t expect;              /* status that run is expected to give */
 } mc_node_case;
 
+/* Attributes from text like that of mc_node_case.attrs; NULL and "" are fine. */
+void mc_test_set_attrs(mc_node *n, const char *attrs);
 /* Tensors: random in [-1, 1), or from values. Dims end with -1. */
 mc_tensor *mc_test_tensor(int32_t dtype, const int64_t *dims, int32_t rank, uint64_t seed);
 mc_tensor *mc_test_f32(uint64_t seed, int32_t rank, ...); /* dims as int */
