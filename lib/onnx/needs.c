@@ -135,6 +135,10 @@ static int32_t form_of(const mc_node *n)
     if (mc_node_is(n, "Pad") && (n->n_in < 4 || !n->in[3])) return strcmp(mc_attr_s(n, "mode", ""), "wrap") == 0 ? 19 : 13;
     if (mc_node_is(n, "Resize") && strcmp(mc_attr_s(n, "coordinate_transformation_mode", ""), "half_pixel_symmetric") == 0) return 19;
     if (mc_node_is(n, "AveragePool") || mc_node_is(n, "Shape")) return 13; /* what came later are attributes */
+    if (mc_node_is(n, "ScatterElements") || mc_node_is(n, "ScatterND")) {
+        const char *reduction = mc_attr_s(n, "reduction", "none"); /* min and max came later than add and mul */
+        if (reduction[0] == 'm' && reduction[1] != 'u') return 18;
+    }
     return n->desc->since;
 }
 

@@ -60,6 +60,7 @@ static int32_t merge(const mc_node *n, mc_value *v, const mc_type *t, int64_t fr
     for (int32_t i = 0; i < t->rank; i++) {
         const int64_t d = t->dim[i];
         const int made_up = d < 0 && -1 - d >= fresh;
+        if (d == MC_DIM_ANONYMOUS) return mc_fail(MCOMP_NO_MEMORY, n->name, "no memory for a symbol");
         if (k->rank >= 0 && d >= 0 && k->dim[i] >= 0 && k->dim[i] != d)
             return mc_fail(MCOMP_SHAPE, n->name, "%s gives size %lld on axis %d but its output '%s' is declared with %lld", n->op,
                            (long long)d, i, v->name, (long long)k->dim[i]);

@@ -89,7 +89,7 @@ done:
                                 .max_in = 2, .min_out = 1, .max_out = 1,                                               \
                                 .traits = MC_OP_ELEMENTWISE | MC_OP_SHAPE_GLUE, .quant = MC_Q_NONE,                    \
                                 .infer = infer_##NAME, .forward = forward_##NAME};
-COMPARE(Equal, 19, 7, K_EQ)
+COMPARE(Equal, 19, 11, K_EQ)
 COMPARE(Less, 13, 9, K_LT)
 COMPARE(LessOrEqual, 16, 12, K_LE)
 COMPARE(Greater, 13, 9, K_GT)

@@ -145,7 +145,7 @@ static int32_t forward_prelu(const mc_op_run *r)
     return MCOMP_OK;
 }
 
-const mc_op mc_op_Clip = {.name = "Clip", .domain = "", .version = 13, .since = 11, .min_in = 1, .max_in = 3, .min_out = 1,
+const mc_op mc_op_Clip = {.name = "Clip", .domain = "", .version = 13, .since = 12, .min_in = 1, .max_in = 3, .min_out = 1,
                           .max_out = 1, .traits = MC_OP_ELEMENTWISE, .quant = MC_Q_UNARY, .infer = infer_clip,
                           .forward = forward_clip};
 const mc_op mc_op_PRelu = {.name = "PRelu", .domain = "", .version = 16, .since = 9, .min_in = 2, .max_in = 2, .min_out = 1,

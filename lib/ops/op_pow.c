@@ -64,5 +64,5 @@ static int32_t forward(const mc_op_run *r)
     return MCOMP_OK;
 }
 
-const mc_op mc_op_Pow = {.name = "Pow", .domain = "", .version = 15, .since = 7, .min_in = 2, .max_in = 2, .min_out = 1,
+const mc_op mc_op_Pow = {.name = "Pow", .domain = "", .version = 15, .since = 12, .min_in = 2, .max_in = 2, .min_out = 1,
                          .max_out = 1, .traits = MC_OP_ELEMENTWISE, .quant = MC_Q_NONE, .infer = infer, .forward = forward};

@@ -73,5 +73,5 @@ static int32_t forward(const mc_op_run *r)
     return MCOMP_OK;
 }
 
-const mc_op mc_op_Split = {.name = "Split", .domain = "", .version = 18, .since = 13, .min_in = 1, .max_in = 2, .min_out = 1,
+const mc_op mc_op_Split = {.name = "Split", .domain = "", .version = 18, .since = 18, .min_in = 1, .max_in = 2, .min_out = 1,
                            .max_out = -1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer, .forward = forward};

@@ -1,5 +1,5 @@
 /* How a Transpose moves through each family of operators: elementwise with all operands seen in the old order, concatenation,
- * reduction, softmax, padding, slicing and splitting with their axes renamed, and Reshape that only adds or drops axes of 1. */
+ * reduction, softmax, padding, slicing and splitting with their axes renamed, and Reshape that splits or merges axes. */
 #include "passes/internal.h"
 
 #define ORIGIN "layout"
@@ -232,6 +232,33 @@ done:
     return st;
 }
 
+/* Resize: scales or sizes, one an axis, in the old order. */
+static int32_t move_resize(mc_layout *l, int32_t *moved)
+{
+    int32_t st = MCOMP_OK;
+    mc_node *u = l->u, *c;
+    mc_value *in[4] = {l->t->in[0], NULL, NULL, NULL};
+    if (l->index != 0 || u->n_in > 4 || mc_node_attr(u, "axes") || !outputs_have_rank(u, l->rank)) return MCOMP_OK;
+    for (int make = 0; make < 2; make++)
+        for (int32_t i = 2; i < u->n_in; i++) {
+            const mc_tensor *t = mc_value_const(u->in[i]);
+            if (!u->in[i] || (t && mc_tensor_elements(t) == 0)) continue;
+            if (!t || t->shape.rank != 1 || t->shape.dim[0] != l->rank) return MCOMP_OK;
+            if (!make) continue;
+            mc_tensor *p;
+            MC_TRY(mc_tensor_copy(&p, t));
+            const size_t bytes = (size_t)mc_dtype_bits(t->dtype) / 8;
+            for (int32_t a = 0; a < l->rank; a++)
+                memcpy((uint8_t *)p->data + (size_t)l->perm[a] * bytes, (const uint8_t *)t->data + (size_t)a * bytes, bytes);
+            MC_TRY(mc_graph_add_const(l->g, u->in[i]->name, p, &in[i]));
+        }
+    MC_TRY(copy_node(l, u->n_in, in, &c));
+    MC_TRY(finish(l, c, l->rank, l->perm));
+    *moved = 1;
+done:
+    return st;
+}
+
 static int32_t move_slice(mc_layout *l, int32_t *moved)
 {
     int32_t st = MCOMP_OK, count;
@@ -261,36 +288,82 @@ done:
     return st;
 }
 
-/* Reshape that keeps all axes that are not 1: they are reshaped in the old order with the ones behind them. */
-static int32_t move_unit_reshape(mc_layout *l, int32_t *moved)
+/* How a Reshape groups the axes that are not 1: every group is one axis on one side at least, symbols only stand alone. */
+typedef struct regroup {
+    int32_t n;
+    int32_t nv[MC_MAX_RANK], nw[MC_MAX_RANK]; /* axes of group i before and after */
+    int32_t v[MC_MAX_RANK], w[MC_MAX_RANK];   /* those axes, group after group */
+} regroup;
+
+static int32_t non_units(const mc_type *t, int32_t *axes)
 {
-    int32_t st = MCOMP_OK, n_kept = 0, at = 0;
-    mc_node *u = l->u;
-    const mc_type *v = &l->t->out[0]->type, *w = &u->out[0]->type, *x = &l->t->in[0]->type;
-    mc_type to = {.dtype = w->dtype, .rank = w->rank};
-    int64_t place[MC_MAX_RANK], perm[MC_MAX_RANK];
-    mc_value *r, *y;
-    if (l->index != 0 || w->rank < 0 || x->rank != l->rank) return MCOMP_OK;
-    for (int32_t i = 0; i < x->rank; i++) {
-        place[i] = n_kept;
-        if (x->dim[i] == 1) continue;
-        if (n_kept == w->rank) return MCOMP_OK;
-        to.dim[n_kept++] = x->dim[i];
-    }
-    int32_t ones = n_kept;
-    for (int32_t j = 0; j < w->rank; j++) {
-        if (w->dim[j] == 1) {
-            if (ones == w->rank) return MCOMP_OK;
-            to.dim[ones] = 1;
-            perm[j] = ones++;
-            continue;
+    int32_t n = 0;
+    for (int32_t i = 0; i < t->rank; i++)
+        if (t->dim[i] != 1) axes[n++] = i;
+    return n;
+}
+
+static int match_groups(const mc_type *v, const mc_type *w, regroup *r)
+{
+    const int32_t nv = non_units(v, r->v), nw = non_units(w, r->w);
+    int32_t i = 0, j = 0;
+    r->n = 0;
+    while (i < nv && j < nw) {
+        int64_t pv = v->dim[r->v[i]], pw = w->dim[r->w[j]];
+        const int32_t i0 = i++, j0 = j++;
+        while (pv != pw) {
+            if (pv <= 0 || pw <= 0) return 0; /* a symbol, or nothing at all */
+            if (pv < pw) {
+                if (i == nv || __builtin_mul_overflow(pv, v->dim[r->v[i++]], &pv)) return 0;
+            } else {
+                if (j == nw || __builtin_mul_overflow(pw, w->dim[r->w[j++]], &pw)) return 0;
+            }
         }
-        while (at < v->rank && v->dim[at] == 1) at++;
-        if (at == v->rank || v->dim[at] != w->dim[j]) return MCOMP_OK;
-        perm[j] = place[l->perm[at++]];
+        r->nv[r->n] = i - i0;
+        r->nw[r->n] = j - j0;
+        if (r->nv[r->n] > 1 && r->nw[r->n] > 1) return 0;
+        r->n++;
     }
-    while (at < v->rank && v->dim[at] == 1) at++;
-    if (at != v->rank || ones != w->rank) return MCOMP_OK;
+    return i == nv && j == nw;
+}
+
+/* Type of the Reshape when it is done before the Transpose, and the Transpose behind it. 0 if merged axes are not neighbours there. */
+static int plan_reshape(const mc_layout *l, const mc_type *x, const mc_type *w, const regroup *r, mc_type *to, int64_t *perm)
+{
+    int32_t at = 0, order[MC_MAX_RANK];
+    const int32_t n = non_units(x, order);
+    *to = *w;
+    for (int32_t k = 0; k < n;) {
+        int32_t group = 0, v0 = 0, w0 = 0;
+        while (group < r->n && l->perm[r->v[v0]] != order[k]) v0 += r->nv[group], w0 += r->nw[group], group++;
+        if (group == r->n) return 0;
+        for (int32_t i = 0; i < r->nv[group]; i++, k++)
+            if (k == n || l->perm[r->v[v0 + i]] != order[k]) return 0;
+        for (int32_t j = 0; j < r->nw[group]; j++) {
+            to->dim[at] = w->dim[r->w[w0 + j]];
+            perm[r->w[w0 + j]] = at++;
+        }
+    }
+    for (int32_t j = 0; j < w->rank; j++) {
+        if (w->dim[j] != 1) continue;
+        to->dim[at] = 1;
+        perm[j] = at++;
+    }
+    return at == w->rank;
+}
+
+/* Reshape that splits or merges neighbouring axes, or adds and drops axes of 1, is done in the old order. */
+static int32_t move_reshape(mc_layout *l, int32_t *moved)
+{
+    int32_t st = MCOMP_OK;
+    mc_node *u = l->u;
+    const mc_type *w = &u->out[0]->type, *x = &l->t->in[0]->type;
+    mc_type to;
+    int64_t perm[MC_MAX_RANK];
+    regroup groups;
+    mc_value *r, *y;
+    if (l->index != 0 || w->rank < 0 || x->rank != l->rank || !match_groups(&l->t->out[0]->type, w, &groups)) return MCOMP_OK;
+    if (!plan_reshape(l, x, w, &groups, &to, perm)) return MCOMP_OK;
     MC_TRY(mc_reshaped(l->g, ORIGIN, l->t->in[0], &to, &r));
     if (!r) return MCOMP_OK;
     MC_TRY(mc_transposed(l->g, ORIGIN, r, w->rank, perm, &y));
@@ -307,11 +380,12 @@ done:
 int32_t mc_layout_move(mc_layout *l, int32_t *moved)
 {
     const mc_node *u = l->u;
-    if (mc_node_is(u, "Reshape")) return move_unit_reshape(l, moved);
+    if (mc_node_is(u, "Reshape")) return move_reshape(l, moved);
     if (mc_node_is(u, "Concat")) return move_concat(l, moved);
     if (mc_node_is(u, "Softmax") || mc_node_is(u, "LogSoftmax")) return move_axis(l, -1, moved);
     if (mc_node_is(u, "Split")) return move_axis(l, 0, moved);
     if (mc_node_is(u, "Pad")) return move_pad(l, moved);
+    if (mc_node_is(u, "Resize")) return move_resize(l, moved);
     if (mc_node_is(u, "Slice")) return move_slice(l, moved);
     if (u->domain[0] == 0 && strncmp(u->op, "Reduce", 6) == 0) return move_reduce(l, moved);
     return move_elementwise(l, moved);

@@ -34,11 +34,23 @@ typedef struct state {
 
 static state state_of(const mc_graph *g) { return (state){g->n_nodes, g->n_order}; }
 
+/* Nodes whose outputs are all omitted compute nothing; without them every pass may look at output 0 of what is used. */
+static void remove_mute(mc_graph *g)
+{
+    for (int64_t i = 0; i < g->n_order; i++) {
+        mc_node *n = g->order[i];
+        int any = n->n_out == 0;
+        for (int32_t k = 0; k < n->n_out; k++) any |= n->out[k] != NULL;
+        if (!any) mc_graph_remove_node(g, n);
+    }
+}
+
 static int32_t run_stage(mc_graph *g, uint32_t stage, const mc_pass_options *o)
 {
     int32_t st = MCOMP_OK;
     for (int32_t round = 0; round < MAX_ROUNDS; round++) {
         MC_TRY(mc_infer_graph(g));
+        remove_mute(g);
         MC_TRY(mc_graph_remove_dead(g, NULL));
         const state before = state_of(g);
         for (int32_t i = 0; i < mc_pass_count(); i++)

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { REPEATS = 9 };
+enum { REPEATS = 60 };
 
 static double seconds(void) { return (double)mc_clock_ns() * 1e-9; }
 
@@ -113,7 +113,7 @@ static void bench_gemm(const mc_kernels_int8 *k, mc_isa isa, const shape *s, int
     k->qgemm_pack(&form, w, packed, init);
     memset(init, 0, (size_t)padded * 4);
     const double macs = (double)s->m * (double)s->k * (double)s->n, before = witness(isa);
-    const int64_t inner = (int64_t)(2e8 / macs) + 1;
+    const int64_t inner = (int64_t)(5e6 / macs) + 1;
     double best = 1e9;
     for (int r = 0; r < REPEATS; r++) {
         const double start = seconds();

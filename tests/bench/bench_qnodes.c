@@ -1,4 +1,4 @@
-/* bench_qnodes [threads]: whole integer nodes (quantization on the way in, product, fused epilogue) through the cpu backend,
+/* bench_qnodes [threads [part of a name]]: whole integer nodes (quantization on the way in, product, fused epilogue) through the cpu backend,
  * microseconds and GMAC/s, at the tier in effect (MCOMP_ISA). */
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "ops/ops.h"
 #include "runtime/registry.h"
 
-enum { REPEATS = 15 };
+enum { REPEATS = 100 };
 
 typedef struct node_case {
     const char *name, *op;
@@ -176,7 +176,7 @@ static void measure(const node_case *c, int32_t threads)
                                  .worker_scratch = mc_malloc((size_t)(stride * (uint64_t)threads + 64)), .worker_scratch_stride = stride,
                                  .pool = (mcomp_bk_pool *)(void *)pool};
     double best = 1e12;
-    const int inner = (int)(2e8 / macs) + 1;
+    const int inner = (int)(5e6 / macs) + 1;
     for (int r = 0; r < REPEATS; r++) {
         const int64_t start = mc_clock_ns();
         for (int i = 0; i < inner; i++) need(api->run(p, &args), "run");
@@ -199,6 +199,7 @@ int main(int argc, char **argv)
     const int32_t threads = argc > 1 ? atoi(argv[1]) : 1;
     mc_ops_register();
     printf("-- %s, %d thread(s)\n", mc_isa_name(mc_cpu_isa()), threads);
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) measure(&cases[i], threads);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (argc < 3 || strstr(cases[i].name, argv[2])) measure(&cases[i], threads);
     return 0;
 }

@@ -5,7 +5,8 @@
  * padded, into the worker's scratch; otherwise the windows are read in place. */
 #include "backends/cpu/qwindow.h"
 
-#define TILE 64        /* output pixels multiplied at once */
+#define PIXELS 64      /* output pixels of a task, about */
+#define TILE 64        /* most output pixels multiplied at once */
 #define MIN_TASKS 8    /* fewer row tasks than this: columns are shared out too */
 #define COLUMNS 48
 #define MAX_GROUPS 64
@@ -64,10 +65,13 @@ static void release(mc_cpu_step *s)
     mc_free(c);
 }
 
-/* Output rows of a task: about TILE pixels. */
+/* Pixels multiplied at once: few, so that sums stay near, unless that would read large weights too often. */
+static int64_t tile_of(const conv *c) { return c->cg * c->win.kh * c->win.kw * c->m > 200000 ? TILE : TILE / 2; }
+
+/* Output rows of a task: about PIXELS pixels. */
 static int64_t task_rows(const mc_q_image *i)
 {
-    const int64_t r = (TILE + i->ow - 1) / (i->ow > 0 ? i->ow : 1);
+    const int64_t r = (PIXELS + i->ow - 1) / (i->ow > 0 ? i->ow : 1);
     return r < 1 ? 1 : r > i->oh ? i->oh : r;
 }
 
@@ -148,8 +152,9 @@ static void task(void *ctx, int64_t index, int32_t worker)
     for (int64_t s = 0; s < segments_of(c); s++)
         seg[s] = c->runs ? s * w->dh * pitch : s / w->kw * w->dh * pitch + s % w->kw * w->dw * i->c;
     const int64_t y_element = c->finish.out.quantized ? 1 : 4, r_element = c->finish.residual == MC_QRESIDUAL_F32 ? 4 : 1;
-    for (int64_t p = 0; p < pixels; p += TILE) {
-        const int64_t m = pixels - p < TILE ? pixels - p : TILE, first = ((image * i->oh + oy) * i->ow + p) * i->m;
+    const int64_t tile = tile_of(c);
+    for (int64_t p = 0; p < pixels; p += tile) {
+        const int64_t m = pixels - p < tile ? pixels - p : tile, first = ((image * i->oh + oy) * i->ow + p) * i->m;
         mc_q_tile t = {.kernels = j->s->kernels, .finish = &c->finish, .rows = rows, .seg = seg, .m = m, .n0 = n0,
                        .cols = c->m - n0 < j->cols ? c->m - n0 : j->cols, .x_scale = c->x_map.scale,
                        .r = j->r ? j->r + first * r_element : NULL, .y = j->y + first * y_element, .ld = i->m, .scratch = rest};

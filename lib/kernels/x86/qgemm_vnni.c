@@ -12,7 +12,7 @@
 
 #define LANES MC_QGEMM_LANES
 #define QUAD_BYTES 64     /* one quad of a panel */
-#define BLOCK_QUADS 128   /* depth of a block */
+#define BLOCK_PANELS 384  /* depth of a block in quads, times its panels: 24 KiB */
 #define ROWS 8            /* rows of the register tile */
 
 static int64_t quads_of(const mc_qgemm_shape *s) { return s->segments * ((s->seg_len + 3) / 4); }
@@ -143,24 +143,31 @@ static int group(int64_t left, int64_t m)
     return left >= 2 ? 2 : 1;
 }
 
+/* Depth of a block for nv panels, in quads: `total` cut evenly. Few rows reuse nothing, so they need no blocks. */
+static int64_t block_quads(int64_t total, int nv, int64_t m)
+{
+    const int64_t most = BLOCK_PANELS / nv, blocks = m <= ROWS ? 1 : (total + most - 1) / most;
+    return (total + blocks - 1) / blocks;
+}
+
 void mc_k_int8_qgemm_avx512_vnni(const mc_qgemm_tile *t)
 {
     const int64_t run_quads = (t->shape.seg_len + 3) / 4, quads = quads_of(&t->shape);
     const int64_t panels = (t->cols + LANES - 1) / LANES;
-    const int64_t take = run_quads >= BLOCK_QUADS ? 1 : BLOCK_QUADS / (run_quads ? run_quads : 1); /* runs a block */
     for (int64_t p = 0; p < panels;) {
         const int nv = group(panels - p, t->m);
         const int8_t *base = (const int8_t *)t->packed + (t->n0 / LANES + p) * quads * QUAD_BYTES;
+        const int64_t depth = block_quads(quads, nv, t->m);
+        const int64_t take = depth < run_quads ? 1 : (depth + run_quads / 2) / run_quads; /* runs a block */
+        const int64_t part = depth < run_quads ? block_quads(run_quads, nv, t->m) : run_quads;
         block k = {.b_stride = quads * QUAD_BYTES, .ld = t->ld_acc, .acc = t->acc + p * LANES,
                    .init = t->init + t->n0 + p * LANES};
         for (int64_t s = 0; s < t->shape.segments; s += take) {
             k.seg = t->seg + s;
             k.segments = t->shape.segments - s < take ? t->shape.segments - s : take;
-            for (int64_t q = 0; q < run_quads; q += k.quads) {
-                const int64_t left = run_quads - q;
+            for (int64_t q = 0; q < run_quads; q += part) {
                 k.offset = q * 4;
-                /* a short rest joins the block before it */
-                k.quads = left <= BLOCK_QUADS + BLOCK_QUADS / 2 ? left : BLOCK_QUADS;
+                k.quads = run_quads - q < part ? run_quads - q : part;
                 k.b = base + (s * run_quads + q) * QUAD_BYTES;
                 rows_pass(t, k, nv);
                 k.init = NULL;

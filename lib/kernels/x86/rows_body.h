@@ -1,6 +1,7 @@
 /* x86/rows_body.h - epilogue, softmax, normalisation and reductions of rows, written once; a tier's file includes it. */
 #include "kernels/rows.h"
 #include "kernels/x86/vec_math.h"
+#include "kernels/x86/vec_norm.h"
 
 /* ---- epilogue: a row pass y = post(act(y + bias) + residual) ---- */
 
@@ -196,7 +197,10 @@ static void rms_row(const float *x, float *y, const float *gamma, const float *b
 
 void MC_K(norm)(const mc_norm_f32 *s)
 {
-    for (int64_t i = 0; i < s->rows; i++) {
+    int64_t i = 0;
+    for (; i + 4 <= s->rows && !s->rms; i += 4)
+        v_layernorm_rows4(s->y + i * s->ld_y, s->ld_y, s->x + i * s->ld_x, s->ld_x, s->gamma, s->beta, s->eps, s->n);
+    for (; i < s->rows; i++) {
         const float *x = s->x + i * s->ld_x;
         float *y = s->y + i * s->ld_y;
         if (s->rms) rms_row(x, y, s->gamma, s->beta, s->eps, s->n);

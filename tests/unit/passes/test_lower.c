@@ -209,6 +209,29 @@ START_TEST(residual_convolutions)
 }
 END_TEST
 
+/* Upsampling, and heads that merge or split axes on the way to channels-last: [B,C,H,W] -> [B,C,HW] -> [B,HW,C]. */
+START_TEST(reshapes_behind_convolutions)
+{
+    mc_graph *g = mc_test_graph();
+    int64_t b;
+    mc_ck_ok(mc_graph_symbol(g, "B", &b));
+    mc_value *x = mc_test_input(g, "x", MCOMP_F32, 4, (int64_t[]){b, 4, 3, 5}), *y, *z;
+    y = mc_test_op(g, "Resize", 3, conv(g, x, 1, 4, 6, 3, 1), NULL, mc_test_const(g, MCOMP_F32, 4, (double[]){1, 1, 2, 2}));
+    y = mc_test_op(g, "Relu", 1, conv(g, y, 3, 6, 6, 3, 1));
+    z = mc_test_op(g, "Reshape", 2, y, mc_test_i64s(g, 3, (int64_t)0, (int64_t)6, (int64_t)60));
+    mc_test_output(g, transpose(g, z, 3, (int64_t[]){0, 2, 1}), "merged");
+    z = mc_test_op(g, "Reshape", 2, y, mc_test_i64s(g, 5, (int64_t)0, (int64_t)2, (int64_t)3, (int64_t)6, (int64_t)10));
+    mc_test_output(g, transpose(g, z, 5, (int64_t[]){0, 3, 4, 1, 2}), "split");
+    z = mc_test_op(g, "Reshape", 2, y, mc_test_i64s(g, 2, (int64_t)0, (int64_t)-1)); /* channels and space become one: a real Transpose */
+    mc_test_output(g, dense(g, z, 5, 360, 3), "flat");
+    mc_graph *r = mc_test_passes(g, all, 1e-4, 1e-5);
+    ck_assert_int_eq(mc_test_count(r, "", "Transpose"), 2); /* input, flat */
+    ck_assert_int_eq(mc_test_count(r, "mcomp", "Conv"), 2);
+    mc_graph_destroy(r);
+    mc_graph_destroy(g);
+}
+END_TEST
+
 START_TEST(one_dimension)
 {
     mc_graph *g = mc_test_graph();
@@ -238,6 +261,7 @@ int main(void)
     tcase_add_test(t, attention_forms);
     tcase_add_test(t, channels_last_region);
     tcase_add_test(t, residual_convolutions);
+    tcase_add_test(t, reshapes_behind_convolutions);
     tcase_add_test(t, one_dimension);
     suite_add_tcase(s, t);
     return mc_test_main(s);

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""The command line contract: exit codes, exactly one JSON object on stdout, keys, files replaced only when asked. Needs the data folder."""
+import json
+import math
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+MCOMP = sys.argv[1]
+DATA = os.environ.get("MCOMP_TEST_DATA")
+failures = []
+
+
+def run(*args, env=None, stdout=subprocess.PIPE):
+    e = dict(os.environ, **(env or {}))
+    return subprocess.run([MCOMP, *args], stdout=stdout, stderr=subprocess.PIPE, text=True, env=e, timeout=300)
+
+
+def check(ok, what):
+    print(("ok - " if ok else "not ok - ") + what)
+    if not ok:
+        failures.append(what)
+
+
+def exits(code, *args, **kw):
+    r = run(*args, **kw)
+    check(r.returncode == code, f"exit {code}: {' '.join(os.path.basename(a) for a in args)} (got {r.returncode}: {r.stderr.strip()[:200]!r})")
+    return r
+
+
+def finite(x):
+    if isinstance(x, float):
+        return math.isfinite(x)
+    if isinstance(x, dict):
+        return all(finite(v) for v in x.values())
+    return all(finite(v) for v in x) if isinstance(x, list) else True
+
+
+def answer(code, *args, keys=()):
+    r = exits(code, *args, "--json")
+    try:
+        j = json.loads(r.stdout)
+    except ValueError:
+        check(False, f"one JSON object: {' '.join(args)}: {r.stdout[:100]!r}")
+        return {}
+    check(j.get("schema_version") == 1 and j["machine"]["isa"] in ("ref", "avx2", "avx512", "avx512_vnni") and isinstance(j["warnings"], list), "common keys")
+    check(all(k in j for k in keys), f"keys {keys} in {sorted(j)}")
+    check(finite(j), "numbers are finite")
+    check(("error" in j) == (code != 0), "error object if and only if it failed")
+    return j
+
+
+def npz(path, **arrays):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as z:
+        for name, (descr, shape, raw) in arrays.items():
+            head = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+            z.writestr(name + ".npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + raw)
+
+
+def usage():
+    exits(1)
+    exits(0, "--help")
+    exits(0, "inspect", "--help")
+    r = exits(1, "inspct", "x")
+    check('"inspect"' in r.stderr, "unknown verbs name the nearest")
+    r = exits(1, "inspect", "x.onnx", "--jsn")
+    check("--json" in r.stderr, "unknown options name the nearest")
+    for verb in ("train", "distill", "prune", "compress", "report", "cost", "serve"):
+        exits(3, verb, "x")
+    j = answer(1, "bench", keys=("error",))
+    check(j.get("error", {}).get("name") == "ARGUMENT", "usage errors are objects too")
+    exits(1, "inspect", "a", "b")
+    exits(1, "doctor", "--threads", "-1")
+    exits(1, "doctor", "--threads", "1000000")
+    answer(0, "doctor", keys=("cpu", "tiers", "plugins"))
+    r = exits(0, "doctor", env={"MCOMP_ISA": "ref"})
+    check("isa      ref" in r.stdout, "MCOMP_ISA caps the tier")
+    exits(2, "inspect", "/nonexistent.onnx")
+    exits(2, "inspect", "/dev/zero")
+    if os.path.exists("/dev/full"):
+        with open("/dev/full", "w") as full:
+            exits(5, "doctor", stdout=full)
+
+
+def on_models(tmp):
+    m = f"{DATA}/models/mnist8.onnx"
+    idx = f"idx:{DATA}/datasets/train-images-idx3-ubyte.gz,{DATA}/datasets/train-labels-idx1-ubyte.gz"
+    j = answer(0, "inspect", m, keys=("model", "inputs", "outputs", "ops", "unsupported", "groups"))
+    check(j["ops"] == {"Conv": 2, "Relu": 2, "MaxPool": 2, "Reshape": 1, "Gemm": 1}, "operators are counted as in the file")
+    check(j["model"]["bytes"] == os.path.getsize(m) and j["inputs"][0]["shape"] == [1, 1, 28, 28], "size and shape")
+    raw = struct.pack("<784f", *[float((i * 7) % 256) for i in range(784)])
+    npz(f"{tmp}/x.npz", Input3=("<f4", "(2, 1, 28, 28)", raw + raw))
+    j = answer(0, "run", m, "--data", f"{tmp}/x.npz", "--out", f"{tmp}/out", keys=("samples", "outputs", "total_ms"))
+    check(j["samples"] == 2 and j["outputs"][0]["shape"] == [2, 10] and os.path.exists(j["outputs"][0]["path"]), "two samples joined on axis 0")
+    exits(2, "run", m, "--data", f"{tmp}/x.npz", "--out", f"{tmp}/out")
+    exits(0, "run", m, "--data", f"{tmp}/x.npz", "--out", f"{tmp}/out", "-f")
+    exits(2, "run", m, "--data", f"{tmp}/none.npz")
+    j = answer(0, "eval", m, "--data", idx + "@limit=200", keys=("metric", "per_class"))
+    check(j["metric"]["value"] > 0.97 and j["metric"]["n"] == 200 and len(j["metric"]["ci95"]) == 2, "accuracy of mnist8")
+    exits(1, "eval", m, "--data", idx + "@limit=5", "--metric", "acuracy")
+    exits(1, "quantize", m, "--scheme", "int8")
+    exits(3, "quantize", m, "--scheme", "w4", "-o", f"{tmp}/w4.onnx")
+    exits(1, "quantize", m, "--calib", idx + "@limit=16", "--keep", "nothing_like_this", "-o", f"{tmp}/k.onnx")
+    check(not os.path.exists(f"{tmp}/k.onnx"), "nothing is written on a usage error")
+    q = f"{tmp}/q.onnx"
+    j = answer(0, "quantize", m, "--calib", idx + "@limit=64", "--eval", idx + "@skip=50000,limit=300", "-o", q,
+               keys=("before", "after", "agreement_ratio", "scheme", "kept_float", "output"))
+    check(all(k in j["after"] for k in ("metric", "bytes", "p50_ms")) and j["after"]["bytes"] == os.path.getsize(q), "before and after are complete")
+    check(j["after"]["metric"]["value"] >= j["before"]["metric"]["value"] - 0.01, "int8 of mnist8 keeps its accuracy")
+    exits(2, "quantize", m, "--calib", idx + "@limit=16", "-o", q)
+    check(os.path.getsize(q) == j["after"]["bytes"], "an existing output is not touched without -f")
+    for part in ("a", "b"):
+        answer(0, "calibrate", m, "--data", idx + ("@limit=8" if part == "a" else "@skip=8,limit=8"), "-o", f"{tmp}/{part}.calib",
+               keys=("samples", "tensors", "coverage", "peak_rss_bytes"))
+    j = answer(0, "calibrate", "--merge", "-o", f"{tmp}/ab.calib", f"{tmp}/a.calib", f"{tmp}/b.calib", keys=("samples",))
+    check(j.get("samples") == 16, "merged sketches count all samples")
+    exits(0, "quantize", m, "--calib", f"{tmp}/ab.calib", "-o", f"{tmp}/q2.onnx")
+    j = answer(0, "bench", m, q, "--runs", "20", keys=("models", "ratios", "kernels", "witness"))
+    check(all(k in j["models"][0] for k in ("path", "bytes", "p50_ms", "p90_ms", "p99_ms", "per_second", "peak_rss_bytes", "load_ms", "first_ms", "integer_macs_ratio")),
+          f"bench reports {sorted(j['models'][0])}")
+    check(j["ratios"][0]["of"] == q and j["ratios"][0]["over"] == m, "the ratio is of the second over the first")
+    answer(5, "bench", m, "--backend", "cuda")
+    j = answer(0, "convert", m, f"{tmp}/c.onnx", "--opset", "17", keys=("output", "changed"))
+    check(answer(0, "inspect", f"{tmp}/c.onnx")["model"]["opset"]["ai.onnx"] == 17, "convert raised the opset")
+
+
+def main():
+    usage()
+    if DATA:
+        with tempfile.TemporaryDirectory() as tmp:
+            on_models(tmp)
+    elif os.environ.get("CI") == "true":
+        check(False, "no test data under CI")
+    else:
+        print("SKIPPED: no test data; configure with -Dtest_data=FOLDER")
+    return 1 if failures else 0
+
+
+sys.exit(main())
