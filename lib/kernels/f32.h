@@ -27,7 +27,10 @@ typedef struct mc_gemm_f32 {
     int64_t b_row, b_panel;
     float *c;
     int64_t ldc, m, n, k;
-    int32_t accumulate, reserved; /* accumulate 1: adds to C */
+    int32_t accumulate; /* 1: adds to C */
+    int32_t finish;     /* 1: afterwards C = min(max(C + bias[j], lo), hi); bias NULL: none */
+    const float *bias;
+    float lo, hi;
 } mc_gemm_f32;
 
 /* Attention block: MC_ATTENTION_LANES queries side by side; s[t][lane] are the scaled scores of keys t times log2(e), so that
@@ -86,11 +89,11 @@ typedef struct mc_norm_f32 {
     int32_t rms;
 } mc_norm_f32;
 
-/* Pixels p of one output row: y[p*ld_y + c] = bias[c] + sum over taps t of x[t][p*x_step + c] * w[t*n + c], taps in order,
+/* Pixels p of one output row: y[p*ld_y + c] = bias[c] + sum over taps t of x[t][p*x_step + c] * w[t][c], taps in order,
  * fused; bias NULL: 0. */
 typedef struct mc_depthwise_f32 {
-    const float *const *x;
-    const float *w, *bias;
+    const float *const *x, *const *w;
+    const float *bias;
     float *y;
     int64_t taps, pixels, x_step, ld_y, n;
 } mc_depthwise_f32;

@@ -46,8 +46,8 @@ void mc_ck_close_f32(const float *got, const float *want, int64_t n, double rtol
     for (int64_t i = 0; i < n; i++) {
         const double g = (double)got[i], w = (double)want[i], d = fabs(g - w);
         if (isnan(g) && isnan(w)) continue;
-        ck_assert_msg(d <= atol + rtol * fabs(w) || (isinf(g) && g == w), "element %lld: got %.9g, want %.9g, difference %.3g",
-                      (long long)i, g, w, d);
+        if (d <= atol + rtol * fabs(w) || (isinf(g) && g == w)) continue; /* an assertion an element would take most of the time */
+        ck_abort_msg("element %lld: got %.9g, want %.9g, difference %.3g", (long long)i, g, w, d);
     }
 }
 

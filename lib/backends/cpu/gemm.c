@@ -1,6 +1,7 @@
 /* A float matrix product with its epilogue, cut into tasks of rows and columns by the size of the matrices. */
 #include "backends/cpu/gemm.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #define ROWS_SMALL 32
@@ -14,6 +15,16 @@ typedef struct product_tasks {
     int64_t rows, columns, row_blocks, column_blocks;
     int whole_rows;
 } product_tasks;
+
+int mc_cpu_finish(mc_gemm_f32 *g, const mcomp_epilogue_f32 *e)
+{
+    if (e->residual || (e->act != MCOMP_ACT_NONE && e->act != MCOMP_ACT_RELU && e->act != MCOMP_ACT_CLIP) || e->post_act != MCOMP_ACT_NONE) return 0;
+    g->finish = e->act != MCOMP_ACT_NONE || e->bias;
+    g->bias = e->bias;
+    g->lo = e->act == MCOMP_ACT_RELU ? 0.0f : e->act == MCOMP_ACT_CLIP ? e->act_lo : -INFINITY;
+    g->hi = e->act == MCOMP_ACT_CLIP ? e->act_hi : INFINITY;
+    return 1;
+}
 
 static void normalise_rows(const product_tasks *t, float *c, int64_t m)
 {
@@ -48,10 +59,11 @@ static void product_task(void *ctx, int64_t task, int32_t worker)
         g.n = j1 - j < EPILOGUE_COLUMNS ? j1 - j : EPILOGUE_COLUMNS;
         g.b = b + j / MC_GEMM_PANEL * g.b_panel;
         g.c = c + j;
-        t->k->f32.gemm(&g);
         e.bias = p->e.bias ? p->e.bias + j : NULL;
         e.residual = r ? r + j : NULL;
-        t->k->f32.epilogue(&e, g.c, g.ldc, g.m, g.n);
+        const int finished = mc_cpu_finish(&g, &e);
+        t->k->f32.gemm(&g);
+        if (!finished) t->k->f32.epilogue(&e, g.c, g.ldc, g.m, g.n);
     }
     if (p->e.layernorm && t->whole_rows) normalise_rows(t, c, g.m);
 }

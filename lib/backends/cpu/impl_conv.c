@@ -99,7 +99,7 @@ static int32_t prepare(mc_cpu_step *s)
     v->weight = block;
     const mc_type *y = mc_cpu_out_type(s->node, 0);
     const int64_t oh = y->rank == 3 ? 1 : y->dim[1], ow = y->dim[y->rank - 2];
-    v->tile_copy = largest_copy(v, oh < 1 ? INT32_MAX : oh, ow < 1 ? INT32_MAX : ow);
+    if (!v->depthwise && !v->flat) v->tile_copy = largest_copy(v, oh < 1 ? INT32_MAX : oh, ow < 1 ? INT32_MAX : ow);
     s->worker_scratch_bytes = (uint64_t)v->tile_copy * sizeof(float);
 done:
     return st;
@@ -115,12 +115,15 @@ typedef struct conv_work {
     int64_t rows, columns, row_tiles, column_tiles, channel_blocks, channels; /* channels of a block, whole panels of one group */
 } conv_work;
 
-/* Output channels j0..j1 (of one group) of a tile. */
-static void conv_channels(const conv_work *w, const mc_cpu_tile *t, const float *in, int64_t row, int64_t group, int64_t j0, int64_t j1, float *y)
+/* Output channels j0..j1 (of one group) of a tile. 1: the epilogue is done. */
+static int conv_channels(const conv_work *w, const mc_cpu_tile *t, const float *in, int64_t row, int64_t group, int64_t j0, int64_t j1, float *y)
 {
     const conv *v = w->v;
     const int64_t cg = v->c / v->w.groups, mg = v->m / v->w.groups, depth = v->k * v->taps, padded = (mg + 15) / 16 * 16;
     int64_t tap[MAX_TAPS];
+    int finished = 0;
+    mcomp_epilogue_f32 e = v->e;
+    e.residual = w->residual;
     for (int64_t k = 0; k < v->taps; k++)
         tap[k] = v->taps == v->w.kh && v->k == v->w.kw * v->c ? k * v->w.dh * row
                                                              : k / v->w.kw * v->w.dh * row + k % v->w.kw * v->w.dw * v->c;
@@ -129,25 +132,40 @@ static void conv_channels(const conv_work *w, const mc_cpu_tile *t, const float 
     for (int64_t j = j0; j < j1; j += 2 * MC_GEMM_PANEL) { /* a pair of panels stays in the cache for all rows of the tile */
         g.n = j1 - j < 2 * MC_GEMM_PANEL ? j1 - j : 2 * MC_GEMM_PANEL;
         g.b = v->weight + group * padded * depth + j * depth;
+        e.bias = w->bias ? w->bias + group * mg + j : NULL;
+        finished = mc_cpu_finish(&g, &e);
         for (int64_t oy = 0; oy < t->y1 - t->y0; oy++) {
             g.a = in + oy * v->w.sh * row + group * cg;
             g.c = y + oy * w->i.ow * v->m + group * mg + j;
             w->s->kernels->f32.gemm(&g);
         }
     }
+    return finished;
 }
 
-static void depthwise_rows(const conv_work *w, const mc_cpu_tile *t, const float *in, int64_t row, float *y)
+/* Depthwise: taps outside the image are left out, so nothing is copied; only the columns near the left and right edges differ
+ * from the rest of a row. */
+static void depthwise_rows(const conv_work *w, const mc_cpu_tile *t, const float *image, float *y)
 {
     const conv *v = w->v;
-    const float *tap[MAX_TAPS];
-    mc_depthwise_f32 d = {.x = tap, .w = v->weight, .taps = v->w.kh * v->w.kw, .pixels = t->x1 - t->x0, .x_step = v->w.sw * v->c,
-                          .ld_y = v->c, .n = v->c};
-    for (int64_t oy = 0; oy < t->y1 - t->y0; oy++) {
-        for (int64_t k = 0; k < d.taps; k++)
-            tap[k] = in + (oy * v->w.sh + k / v->w.kw * v->w.dh) * row + k % v->w.kw * v->w.dw * v->c;
-        d.y = y + oy * w->i.ow * v->c;
-        w->s->kernels->f32.depthwise(&d);
+    const mc_q_window *q = &v->w;
+    const float *tap[MAX_TAPS], *weight[MAX_TAPS];
+    for (int64_t oy = t->y0; oy < t->y1; oy++, y += w->i.ow * v->c) {
+        for (int64_t ox = t->x0; ox < t->x1;) {
+            const int64_t x0 = ox * q->sw - q->left, y0 = oy * q->sh - q->top;
+            mc_depthwise_f32 d = {.x = tap, .w = weight, .bias = w->bias, .y = y + (ox - t->x0) * v->c, .pixels = 1,
+                                  .x_step = q->sw * v->c, .ld_y = v->c, .n = v->c};
+            const int64_t room = w->i.w - 1 - (q->kw - 1) * q->dw - x0; /* columns left of the last whole window */
+            if (x0 >= 0 && room >= 0) d.pixels = room / q->sw + 1 < t->x1 - ox ? room / q->sw + 1 : t->x1 - ox;
+            for (int64_t k = 0; k < q->kh * q->kw; k++) {
+                const int64_t iy = y0 + k / q->kw * q->dh, ix = x0 + k % q->kw * q->dw;
+                if (iy < 0 || iy >= w->i.h || ix < 0 || ix >= w->i.w) continue;
+                tap[d.taps] = image + (iy * w->i.w + ix) * v->c;
+                weight[d.taps++] = v->weight + k * v->c;
+            }
+            w->s->kernels->f32.depthwise(&d);
+            ox += d.pixels;
+        }
     }
 }
 
@@ -160,23 +178,24 @@ static void conv_task(void *ctx, int64_t task, int32_t worker)
     mc_cpu_tile t = {ty * w->rows, (ty + 1) * w->rows, tx * w->columns, (tx + 1) * w->columns};
     if (t.y1 > w->i.oh) t.y1 = w->i.oh;
     if (t.x1 > w->i.ow) t.x1 = w->i.ow;
-    int64_t row;
-    const float *in = mc_cpu_window_input(&v->w, &w->i, &t, w->x + image * w->i.h * w->i.w * v->c, mc_cpu_worker_scratch(w->a, worker), &row);
+    const float *image_x = w->x + image * w->i.h * w->i.w * v->c, *in = NULL;
     const int64_t at = ((image * w->i.oh + t.y0) * w->i.ow + t.x0) * v->m;
-    int64_t j0 = 0, j1 = v->m;
+    int64_t j0 = 0, j1 = v->m, row = 0;
+    int finished = 0;
+    if (!v->depthwise) in = mc_cpu_window_input(&v->w, &w->i, &t, image_x, mc_cpu_worker_scratch(w->a, worker), &row);
     if (v->depthwise) {
-        depthwise_rows(w, &t, in, row, w->y + at);
+        depthwise_rows(w, &t, image_x, w->y + at);
     } else if (v->w.groups == 1) {
         j0 = block * w->channels;
         j1 = j0 + w->channels < v->m ? j0 + w->channels : v->m;
-        conv_channels(w, &t, in, row, 0, j0, j1, w->y + at);
+        finished = conv_channels(w, &t, in, row, 0, j0, j1, w->y + at);
     } else {
-        for (int64_t g = 0; g < v->w.groups; g++) conv_channels(w, &t, in, row, g, 0, v->m / v->w.groups, w->y + at);
+        for (int64_t g = 0; g < v->w.groups; g++) finished = conv_channels(w, &t, in, row, g, 0, v->m / v->w.groups, w->y + at);
     }
     mcomp_epilogue_f32 e = v->e;
-    e.bias = w->bias ? w->bias + j0 : NULL;
+    e.bias = w->bias && !v->depthwise ? w->bias + j0 : NULL; /* the depthwise kernel starts from it */
     e.ld_r = v->m;
-    for (int64_t oy = 0; oy < t.y1 - t.y0; oy++) {
+    for (int64_t oy = 0; oy < t.y1 - t.y0 && !finished; oy++) {
         const int64_t o = at + oy * w->i.ow * v->m + j0;
         e.residual = w->residual ? w->residual + o : NULL;
         w->s->kernels->f32.epilogue(&e, w->y + o, v->m, t.x1 - t.x0, j1 - j0);
@@ -210,7 +229,7 @@ static int32_t run(const mc_cpu_step *s, const mcomp_run_args *a)
         return MCOMP_OK;
     }
     mc_cpu_window_tile(w.i.oh, w.i.ow, PIXELS, &w.rows, &w.columns);
-    if (mc_cpu_window_copy(&v->w, v->c, w.rows, w.columns) > v->tile_copy) /* more than the plan's dims promised */
+    if (!v->depthwise && mc_cpu_window_copy(&v->w, v->c, w.rows, w.columns) > v->tile_copy) /* more than the plan's dims promised */
         return mc_fail(MCOMP_INTERNAL, s->node->name, "the run's sizes exceed those of the plan");
     w.row_tiles = (w.i.oh + w.rows - 1) / w.rows;
     w.column_tiles = (w.i.ow + w.columns - 1) / w.columns;

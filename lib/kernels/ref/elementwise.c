@@ -59,7 +59,7 @@ void mc_k_f32_depthwise_ref(const mc_depthwise_f32 *d)
     for (int64_t p = 0; p < d->pixels; p++)
         for (int64_t c = 0; c < d->n; c++) {
             float s = d->bias ? d->bias[c] : 0.0f;
-            for (int64_t t = 0; t < d->taps; t++) s = fmaf(d->x[t][p * d->x_step + c], d->w[t * d->n + c], s);
+            for (int64_t t = 0; t < d->taps; t++) s = fmaf(d->x[t][p * d->x_step + c], d->w[t][c], s);
             d->y[p * d->ld_y + c] = s;
         }
 }

@@ -13,6 +13,11 @@ void mc_k_f32_gemm_ref(const mc_gemm_f32 *g)
                 const float *a = g->a + (g->tap ? g->tap[t] : 0) + i * g->a_row;
                 for (int64_t k = 0; k < g->k; k++, b += g->b_row) sum = fmaf(a[k * g->a_col], *b, sum);
             }
+            if (g->finish) {
+                if (g->bias) sum = sum + g->bias[j];
+                sum = g->lo > sum ? g->lo : sum;
+                sum = g->hi < sum ? g->hi : sum;
+            }
             g->c[i * g->ldc + j] = sum;
         }
 }

@@ -113,11 +113,10 @@ void MC_K(binary)(int32_t code, const float *a, int64_t a_step, const float *b, 
 MC_INLINE void depthwise_block(const mc_depthwise_f32 *d, int64_t p, int64_t c, const int pixels, const int masked, mc_vm m)
 {
     mc_v s[4];
-    const float *w = d->w + c;
     const mc_v start = !d->bias ? v_zero() : masked ? v_load_m(d->bias + c, m) : v_load(d->bias + c);
     for (int i = 0; i < pixels; i++) s[i] = start;
-    for (int64_t t = 0; t < d->taps; t++, w += d->n) {
-        const float *x = d->x[t] + p * d->x_step + c;
+    for (int64_t t = 0; t < d->taps; t++) {
+        const float *x = d->x[t] + p * d->x_step + c, *w = d->w[t] + c;
         const mc_v k = masked ? v_load_m(w, m) : v_load(w);
         for (int i = 0; i < pixels; i++, x += d->x_step) s[i] = v_fma(masked ? v_load_m(x, m) : v_load(x), k, s[i]);
     }

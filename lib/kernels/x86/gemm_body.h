@@ -16,9 +16,17 @@ typedef struct gemm_tile {
     int64_t b_row, b_panel;
     float *c;
     int64_t ldc;
-    int accumulate;
+    int accumulate, finish;
+    const float *bias; /* of the tile's first column, or NULL */
+    float lo, hi;
     mc_vm last; /* columns of an edge panel */
 } gemm_tile;
+
+MC_INLINE mc_v gemm_finish(const gemm_tile *g, mc_v c, int p, const int masked)
+{
+    if (g->bias) c = v_add(c, masked ? v_load_m(g->bias + 16 * p, g->last) : v_load(g->bias + 16 * p));
+    return v_min(v_set1(g->hi), v_max(v_set1(g->lo), c));
+}
 
 /* Sums of `rows` x `panels`; rows and panels are constants of the instance. */
 MC_INLINE void gemm_tile_run(const gemm_tile *g, const int rows, const int panels, const int by_column, const int masked)
@@ -45,13 +53,11 @@ MC_INLINE void gemm_tile_run(const gemm_tile *g, const int rows, const int panel
     for (int i = 0; i < rows; i++)
         for (int p = 0; p < panels; p++) {
             float *c = g->c + i * g->ldc + 16 * p;
-            if (masked && p == panels - 1) {
-                if (g->accumulate) sum[i][p] = v_add(sum[i][p], v_load_m(c, g->last));
-                v_store_m(c, g->last, sum[i][p]);
-            } else {
-                if (g->accumulate) sum[i][p] = v_add(sum[i][p], v_load(c));
-                v_store(c, sum[i][p]);
-            }
+            const int edge = masked && p == panels - 1;
+            if (g->accumulate) sum[i][p] = v_add(sum[i][p], edge ? v_load_m(c, g->last) : v_load(c));
+            if (g->finish) sum[i][p] = gemm_finish(g, sum[i][p], p, edge);
+            if (edge) v_store_m(c, g->last, sum[i][p]);
+            else v_store(c, sum[i][p]);
         }
 }
 
@@ -97,6 +103,7 @@ MC_INLINE void gemm_one_row(const gemm_tile *g, const int panels)
     }
     for (int p = 0; p < panels; p++) {
         if (g->accumulate) sum[p] = v_add(sum[p], v_load(g->c + 16 * p));
+        if (g->finish) sum[p] = gemm_finish(g, sum[p], p, 0);
         v_store(g->c + 16 * p, sum[p]);
     }
 }
@@ -113,6 +120,7 @@ static void gemm_block(const mc_gemm_f32 *g, const gemm_tile *block)
         const int64_t left = g->n - j;
         t.b = block->b + j / 16 * g->b_panel;
         t.c = block->c + j;
+        t.bias = g->bias ? g->bias + j : NULL;
         t.a = block->a;
         if (g->m == 1 && left >= 16 * GEMM_WIDE) {
             gemm_one_row_wide(&t);
@@ -137,7 +145,8 @@ static void gemm_block(const mc_gemm_f32 *g, const gemm_tile *block)
 void MC_K(gemm)(const mc_gemm_f32 *g)
 {
     const int64_t group = g->k >= GEMM_BLOCK ? 1 : g->k > 0 ? GEMM_BLOCK / g->k : g->taps;
-    gemm_tile t = {.a_row = g->a_row, .a_col = g->a_col, .b_row = g->b_row, .b_panel = g->b_panel, .c = g->c, .ldc = g->ldc};
+    gemm_tile t = {.a_row = g->a_row, .a_col = g->a_col, .b_row = g->b_row, .b_panel = g->b_panel, .c = g->c, .ldc = g->ldc,
+                   .lo = g->lo, .hi = g->hi};
     t.accumulate = g->accumulate;
     for (int64_t t0 = 0; t0 < g->taps; t0 += group)
         for (int64_t k0 = 0; k0 < g->k || k0 == 0; k0 += GEMM_BLOCK) {
@@ -146,6 +155,7 @@ void MC_K(gemm)(const mc_gemm_f32 *g)
             t.tap = g->tap ? g->tap + t0 : NULL;
             t.a = g->a + k0 * g->a_col;
             t.b = g->b + (t0 * g->k + k0) * g->b_row;
+            t.finish = g->finish && t0 + group >= g->taps && k0 + GEMM_BLOCK >= g->k;
             gemm_block(g, &t);
             t.accumulate = 1;
         }

@@ -29,9 +29,10 @@ static void teardown(void)
 /* Equal bits, or both NaN (whose payload and sign may differ). */
 static void same(const float *g, const float *w, int64_t n, const char *what, int code)
 {
-    for (int64_t i = 0; i < n; i++)
-        ck_assert_msg(memcmp(&g[i], &w[i], sizeof *g) == 0 || (isnan(g[i]) && isnan(w[i])), "%s %d: element %d: %.9g, reference %.9g",
-                      what, code, (int)i, (double)g[i], (double)w[i]);
+    for (int64_t i = 0; i < n; i++) {
+        if (memcmp(&g[i], &w[i], sizeof *g) == 0 || (isnan(g[i]) && isnan(w[i]))) continue;
+        ck_abort_msg("%s %d: element %d: %.9g, reference %.9g", what, code, (int)i, (double)g[i], (double)w[i]);
+    }
 }
 
 START_TEST(unary)
@@ -75,10 +76,13 @@ START_TEST(windows)
 {
     const mc_kernels *k = mc_kernels_for((mc_isa)_i), *ref = mc_kernels_for(MC_ISA_REF);
     for (int64_t n = 1; n <= 130; n++) {
-        const float *tap[9];
+        const float *tap[9], *weight[9];
         const int64_t pixels = 1 + n % 6;
-        for (int64_t t = 0; t < 9; t++) tap[t] = TAIL(x, (t + pixels) * n);
-        mc_depthwise_f32 d = {.x = tap, .w = TAIL(y, 9 * n), .bias = n & 1 ? TAIL(x, n) : NULL, .y = TAIL(got, pixels * (n + 3)), .taps = 9,
+        for (int64_t t = 0; t < 9; t++) {
+            tap[t] = TAIL(x, (t + pixels) * n);
+            weight[t] = TAIL(y, (t + 1) * n);
+        }
+        mc_depthwise_f32 d = {.x = tap, .w = weight, .bias = n & 1 ? TAIL(x, n) : NULL, .y = TAIL(got, pixels * (n + 3)), .taps = 9,
                               .pixels = pixels, .x_step = n, .ld_y = n, .n = n};
         k->f32.depthwise(&d);
         d.y = TAIL(want, pixels * (n + 3));

@@ -39,6 +39,12 @@ static void one(const mc_kernels *k, int64_t m, int64_t n, int64_t kk, int plain
           *pw = mc_guard_tail(want, CAP, c_elements);
     mc_gemm_f32 g = {.a = pa, .taps = 1, .a_row = by_column ? 1 : kk, .a_col = by_column ? m : 1, .b = pb, .b_row = n,
                      .b_panel = 16, .c = pw, .ldc = n, .m = m, .n = n, .k = kk, .accumulate = accumulate};
+    if (m % 2) {
+        g.finish = 1;
+        g.bias = m % 4 == 1 ? mc_guard_tail(a, CAP, n) : NULL;
+        g.lo = -0.5f;
+        g.hi = 3.0f;
+    }
     for (int64_t i = 0; i < c_elements; i++) pw[i] = pc[i] = (float)(i % 7);
     ref->f32.gemm(&g);
     if (!plain) {
