@@ -80,7 +80,8 @@ static int same_dims(const mc_value *a, const mc_value *b)
     return 1;
 }
 
-/* Residual addition: a pair on every input but the one whose product adds in its epilogue. */
+/* Residual addition: a pair on every input; in the flavours of runtimes that add in the product's epilogue, on every input but
+ * that product's. ONNX Runtime runs a convolution on integers only if a QuantizeLinear follows it: there the pair stays. */
 static void mark_add(mc_qplan *p, mc_node *n)
 {
     const mc_value *a = n->in[0], *b = n->in[1];
@@ -88,13 +89,12 @@ static void mark_add(mc_qplan *p, mc_node *n)
     if (n->n_in != 2 || !quantizable(a) || !quantizable(b) || a == b || !same_dims(a, b)) return;
     if (!p->value[effective(n->out[0])->id].wanted) return;
     if (!integer_source(p, a, 64) && !integer_source(p, b, 64)) return;
-    for (int32_t i = 0; i < 2; i++) {
+    for (int32_t i = 0; i < 2 && p->qdq != MCOMP_QDQ_ORT; i++) {
         const mc_node *m = product_of(p, n->in[i]);
         if (!m || mc_value_only_user(n->in[i]) != n || p->value[n->in[i]->id].wanted) continue;
         for (int64_t k = 0; k < p->g->n_order; k++)
             if (p->g->order[k] == m && k > last) last = k, skip = i;
     }
-    /* Two float inputs without a product to ride on gain nothing. */
     for (int32_t i = 0; i < 2; i++)
         if (i != skip) want(p, n->in[i]);
     p->node[n->id].integer = 1;

@@ -1,7 +1,7 @@
 /* An exec's bindings: dims of every value for each exact set of input shapes it has seen, the least recently used goes. A binding
  * is checked against its plan: where the run's dims do not fit the plan made for the bucket (a value larger than planned, another
  * broadcast pattern, a value that was expected to be known), the shape gets a plan of its own. */
-#include "runtime/exec.h"
+#include "runtime/device.h"
 
 int32_t mc_region_grow(mc_region *r, uint64_t bytes)
 {
@@ -23,6 +23,7 @@ static void drop_plan(mcomp_exec *e, mc_exec_plan *x)
     for (int64_t i = 0; i < e->n_plans; i++)
         if (e->plans[i] == x) e->plans[i] = e->plans[--e->n_plans];
     for (int64_t i = 0; x->nested && i < 2 * x->plan->n_steps; i++) mcomp_exec_destroy(x->nested[i]);
+    mc_device_close(x->plan, x->devices);
     mc_free(x->nested);
     mc_free(x->ns);
     mc_plan_unref(x->plan);
@@ -48,6 +49,7 @@ static int32_t use_plan(mcomp_exec *e, mc_plan *p, mc_exec_plan **out)
     if (e->session->profile) x->ns = mc_calloc((size_t)p->n_steps + 1, sizeof *x->ns);
     if (control) x->nested = mc_calloc((size_t)p->n_steps * 2, sizeof *x->nested);
     if ((e->session->profile && !x->ns) || (control && !x->nested)) MC_FAIL(MCOMP_NO_MEMORY, "", "no memory for an exec");
+    MC_TRY(mc_device_open(p, &x->devices));
     x->plan = p;
     x->refs = 1;
     e->plans[e->n_plans++] = x;
@@ -111,10 +113,12 @@ static int fits(const mc_plan *p, const mc_bound *bound)
         if (b->type.rank != t->rank || b->type.dtype != t->dtype || !mc_type_known(&b->type)) return 0;
         const mc_storage *s = &p->storages[p->slot_storage[i]];
         if (s->kind == MC_STORE_KNOWN && !b->known) return 0;
-        if ((s->kind == MC_STORE_ARENA || s->kind == MC_STORE_OUTPUT) && type_bytes(&b->type) > s->bytes) return 0;
+        for (int32_t k = 0; k < b->type.rank && p->n_groups > 0; k++)
+            if (b->type.dim[k] == 0) return 0; /* devices see no empty tensors */
+        if ((s->kind == MC_STORE_ARENA || s->kind == MC_STORE_OUTPUT || s->kind == MC_STORE_DEVICE) && type_bytes(&b->type) > s->bytes) return 0;
     }
     for (int64_t i = 0; i < p->n_steps; i++)
-        if (p->steps[i].kind == MC_STEP_KERNEL && !same_pattern(p, &p->steps[i], bound)) return 0;
+        if ((p->steps[i].kind == MC_STEP_KERNEL || p->steps[i].kind == MC_STEP_DEVICE) && !same_pattern(p, &p->steps[i], bound)) return 0;
     return 1;
 }
 

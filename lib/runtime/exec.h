@@ -6,12 +6,20 @@
 
 #define MC_MAX_BINDINGS 64
 
+/* Device memory of one group. */
+typedef struct mc_device {
+    mcomp_bk_stream *stream;
+    void **buffers; /* by argument of the group; NULL for constants */
+    void *scratch;
+} mc_device;
+
 /* State that an exec keeps for a plan it has used. */
 typedef struct mc_exec_plan {
     mc_plan *plan;
     int32_t refs;          /* bindings that use it */
     int64_t runs;          /* profiled ones */
     double *ns;            /* by step, profiled sessions only */
+    mc_device *devices;    /* by group */
     mcomp_exec **nested;   /* two a step, made when first taken; NULL when the plan has no control flow */
 } mc_exec_plan;
 

@@ -41,17 +41,30 @@ done:
     return st;
 }
 
+static int inner(const mc_group *g, int32_t slot)
+{
+    for (int32_t k = 0; k < g->n_args; k++)
+        if (g->args[k].slot == slot) return g->args[k].role == MC_ROLE_INNER;
+    return 0;
+}
+
 static int32_t step_outputs(mc_plan *p, int64_t i)
 {
     int32_t st = MCOMP_OK;
     const mc_step *s = &p->steps[i];
     static const int32_t kinds[] = {[MC_STEP_KERNEL] = MC_STORE_ARENA, [MC_STEP_VIEW] = MC_STORE_ARENA,  [MC_STEP_KNOWN] = MC_STORE_KNOWN,
-                                    [MC_STEP_EVAL] = MC_STORE_DYNAMIC, [MC_STEP_CONTROL] = MC_STORE_DYNAMIC, [MC_STEP_OBSERVE] = MC_STORE_ARENA};
+                                    [MC_STEP_EVAL] = MC_STORE_DYNAMIC, [MC_STEP_CONTROL] = MC_STORE_DYNAMIC, [MC_STEP_OBSERVE] = MC_STORE_ARENA,
+                                    [MC_STEP_DEVICE] = MC_STORE_ARENA};
+    const mc_group *g = s->kind == MC_STEP_DEVICE ? &p->groups[s->group] : NULL;
     for (int32_t k = 0; k < s->node->n_out; k++) {
         const int32_t slot = mc_output_wanted(s->node, k) ? slot_of(p, s->node->out[k]) : -1;
         if (slot < 0) continue;
         if (s->kind == MC_STEP_VIEW) p->slot_storage[slot] = p->slot_storage[slot_of(p, s->node->in[0])];
-        else MC_TRY(new_storage(p, kinds[s->kind], 0, i, slot_bytes(p, slot), &p->slot_storage[slot]));
+        else MC_TRY(new_storage(p, g && inner(g, slot) ? MC_STORE_DEVICE : kinds[s->kind], 0, i, slot_bytes(p, slot), &p->slot_storage[slot]));
+        if (g) { /* written when the whole group runs, at its first step */
+            p->storages[p->slot_storage[slot]].first = g->first;
+            p->storages[p->slot_storage[slot]].last = g->last;
+        }
     }
 done:
     return st;
@@ -67,7 +80,9 @@ static int32_t lifetimes(mc_plan *p)
             if (slot < 0) continue;
             if (p->slot_storage[slot] < 0)
                 MC_FAIL(MCOMP_INTERNAL, s->node->name, "input %s has no producer", s->node->in[k]->name);
-            p->storages[p->slot_storage[slot]].last = i;
+            const int64_t last = s->kind == MC_STEP_DEVICE ? p->groups[s->group].last : i;
+            mc_storage *x = &p->storages[p->slot_storage[slot]];
+            if (last > x->last) x->last = last;
         }
         MC_TRY(step_outputs(p, i));
         if (s->scratch_bytes) MC_TRY(new_storage(p, MC_STORE_ARENA, 0, i, s->scratch_bytes, &s->scratch));

@@ -1,6 +1,6 @@
 /* Placement: every usable backend is asked for every node; the cheapest claim gets it (or the backend that the user named, where
  * it claims), and is asked to compile a program of that one node. */
-#include "runtime/plan.h"
+#include "runtime/device.h"
 
 #include <stdio.h>
 
@@ -59,6 +59,8 @@ static int32_t choose(const mcomp_session *x, mc_step *s, int32_t *chosen)
     *chosen = -1;
     for (int32_t i = 0; i < x->n_backends; i++) {
         claims[i] = (mcomp_claim){.size = sizeof claims[i]};
+        said[i] = 0;
+        if (x->backends[i].api->flags & MCOMP_BACKEND_OWN_MEMORY) continue; /* devices took their groups before */
         said[i] = x->backends[i].api->claim(x->backends[i].instance, bk_node(s->node), &claims[i]);
         if (said[i] < 0) return mc_fail(said[i], s->node->name, "backend %s failed to look at operator %s", x->backends[i].name, s->node->op);
         if (said[i] == 0) continue;
@@ -105,6 +107,7 @@ int32_t mc_plan_place(mc_plan *p)
     values = mc_malloc((size_t)(p->max_args + 1) * sizeof *values);
     if (!values) return MCOMP_NO_MEMORY;
     pthread_mutex_lock(&p->session->registry->lock);
+    st = mc_device_place(p);
     for (int64_t i = 0; i < p->n_steps && st == MCOMP_OK; i++) {
         mc_step *s = &p->steps[i];
         int32_t chosen;

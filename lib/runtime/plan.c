@@ -23,10 +23,15 @@ void mc_plan_unref(mc_plan *p)
     if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1) return;
     pthread_mutex_lock(&p->session->registry->lock);
     for (int64_t i = 0; i < p->n_steps; i++) free_step(&p->steps[i]);
+    for (int64_t i = 0; i < p->n_groups; i++) {
+        p->session->backends[p->groups[i].backend].api->program_destroy(p->groups[i].program);
+        mc_free(p->groups[i].args);
+    }
     pthread_mutex_unlock(&p->session->registry->lock);
     for (int64_t i = 0; i < p->n_steps; i++)
         for (int k = 0; k < 2; k++) mcomp_session_destroy(p->steps[i].sub[k]);
     mc_free(p->steps);
+    mc_free(p->groups);
     mc_free(p->slot_of);
     mc_free(p->slot_value);
     mc_free(p->slot_type);

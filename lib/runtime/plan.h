@@ -48,8 +48,26 @@ enum {
     MC_STEP_KNOWN,      /* value follows from the input dims: computed once a binding */
     MC_STEP_EVAL,       /* interpreted at run time: dims depend on values, or strings */
     MC_STEP_CONTROL,    /* If, Loop: runs nested sessions */
-    MC_STEP_OBSERVE
+    MC_STEP_OBSERVE,
+    MC_STEP_DEVICE        /* part of a group that a device runs where its first step stands */
 };
+
+/* What a value is to a group of nodes on a device. */
+enum { MC_ROLE_CONST = 0, MC_ROLE_IN, MC_ROLE_OUT, MC_ROLE_INNER };
+
+typedef struct mc_group_arg {
+    int32_t slot, role;
+    uint64_t bytes; /* at the bucket's dims */
+} mc_group_arg;
+
+typedef struct mc_group {
+    int32_t backend, n_args; /* index in the session */
+    int64_t first, last;     /* steps */
+    mc_group_arg *args;
+    int64_t cap_args;
+    mcomp_bk_program *program;
+    uint64_t scratch_bytes;
+} mc_group;
 
 typedef struct mc_step {
     const mc_node *node;
@@ -61,6 +79,7 @@ typedef struct mc_step {
     int32_t *args;              /* slots, in the order of the program's values */
     int32_t inplace;            /* slot that output 0 overwrites, -1 */
     int32_t scratch, worker;    /* storages, -1 */
+    int32_t group, reserved2;   /* DEVICE: index of the plan's group */
     uint64_t scratch_bytes, worker_stride;
     double cost_us, macs;
     const char *backend, *dtype;
@@ -68,7 +87,8 @@ typedef struct mc_step {
     mcomp_session *sub[2];      /* CONTROL: then and else, or body */
 } mc_step;
 
-enum { MC_STORE_ARENA = 0, MC_STORE_INPUT, MC_STORE_CONST, MC_STORE_KNOWN, MC_STORE_OUTPUT, MC_STORE_DYNAMIC };
+enum { MC_STORE_ARENA = 0, MC_STORE_INPUT, MC_STORE_CONST, MC_STORE_KNOWN, MC_STORE_OUTPUT, MC_STORE_DYNAMIC,
+       MC_STORE_DEVICE /* never in host memory */ };
 
 typedef struct mc_storage {
     int32_t kind;
@@ -90,6 +110,8 @@ typedef struct mc_plan {
     uint64_t used;        /* clock of the session's cache */
     mc_step *steps;
     int64_t n_steps;
+    mc_group *groups;
+    int64_t n_groups, cap_groups;
     int32_t n_slots, max_args;
     int32_t *slot_of;     /* by value id, -1: not used by any step */
     mc_value **slot_value;

@@ -45,9 +45,10 @@ static void bring_up(mc_backend *b, const mcomp_backend_api *api)
         refuse(b, "the plugin's table lacks functions");
         return;
     }
-    if (api->flags & MCOMP_BACKEND_OWN_MEMORY) {
+    if ((api->flags & MCOMP_BACKEND_OWN_MEMORY) &&
+        (api->size < sizeof(mcomp_backend_api) || !api->buffer_alloc || !api->buffer_free || !api->upload || !api->download)) {
         mc_error_clear();
-        refuse(b, "backends with memory of their own cannot be used by this version");
+        refuse(b, "the plugin owns memory but its table lacks the functions for it");
         return;
     }
     b->api = api;

@@ -1,6 +1,6 @@
 /* Running one step of a plan on the buffers of a run. */
 #include "runtime/control.h"
-#include "runtime/exec.h"
+#include "runtime/device.h"
 
 void *mc_exec_data(const mcomp_exec *e, const mc_binding *b, int32_t slot)
 {
@@ -153,6 +153,9 @@ int32_t mc_exec_step(mcomp_exec *e, mc_binding *b, int64_t i)
     case MC_STEP_KERNEL:
         if (b->skip && b->skip[i] == MC_RUN_NOTHING) break;
         st = s->program && (!b->skip || b->skip[i] == MC_RUN_KERNEL) ? run_program(e, b, s) : run_reference(e, b, s);
+        break;
+    case MC_STEP_DEVICE:
+        if (b->plan->plan->groups[s->group].first == i) st = mc_device_run(e, b, &b->plan->plan->groups[s->group], &b->plan->devices[s->group]);
         break;
     case MC_STEP_EVAL: st = run_eval(e, b, s); break;
     case MC_STEP_CONTROL: st = run_control(e, b, i); break;

@@ -11,11 +11,8 @@ struct mc_buffer {
     void *payload;
 };
 
-static void release_owned(void *payload, void *data)
-{
-    (void)payload;
-    mc_free(data);
-}
+#define HEAD 64u
+_Static_assert(sizeof(struct mc_buffer) <= HEAD, "the header must fit before the data");
 
 static void release_mapping(void *payload, void *data)
 {
@@ -43,10 +40,12 @@ mc_buffer *mc_buffer_alloc(uint64_t bytes)
         (void)mc_fail(MCOMP_NO_MEMORY, "", "no memory for %llu bytes", (unsigned long long)bytes);
         return NULL;
     }
-    void *p = mc_calloc(1, (size_t)bytes);
-    if (!p) return NULL;
-    mc_buffer *b = mc_buffer_wrap(p, bytes, release_owned, NULL);
-    if (!b) mc_free(p);
+    /* one block for the header and the data behind it, which stays 64-byte aligned */
+    mc_buffer *b = mc_calloc(1, HEAD + (size_t)bytes);
+    if (!b) return NULL;
+    atomic_store(&b->refs, 1);
+    b->data = (uint8_t *)b + HEAD;
+    b->bytes = bytes;
     return b;
 }
 

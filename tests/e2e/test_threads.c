@@ -17,7 +17,7 @@ typedef struct net {
     mcomp_session *s;
     mcomp_tensor *in[4];
     const mcomp_tensor *ins[4];
-    int32_t n_in, n_out;
+    int32_t k, n_in, n_out;
     uint64_t hash; /* of all outputs */
 } net;
 
@@ -29,6 +29,7 @@ static void open_net(net *n, int k, int32_t threads)
     o.threads = threads;
     snprintf(path, sizeof path, "models/%s.onnx", models[k].file);
     memset(n, 0, sizeof *n);
+    n->k = k;
     mc_ck_ok(mcomp_context_create(&n->ctx, NULL));
     mc_ck_ok(mcomp_graph_load(&n->g, n->ctx, mc_test_data(path)));
     mc_ck_ok(mcomp_session_create(&n->s, n->ctx, n->g, &o));
@@ -111,12 +112,61 @@ START_TEST(same_bits)
 }
 END_TEST
 
+/* Threads of other languages have small stacks: loading, compiling and running must fit into 128 KiB. */
+static void *everything(void *arg)
+{
+    mcomp_graph *g = NULL;
+    mcomp_session *s = NULL;
+    mcomp_exec *e = NULL;
+    const net *n = arg;
+    char path[128];
+    snprintf(path, sizeof path, "models/%s.onnx", models[n->k].file);
+    const char *bad = "failed";
+    if (mcomp_graph_load(&g, n->ctx, mc_test_data(path)) == MCOMP_OK && mcomp_session_create(&s, n->ctx, g, NULL) == MCOMP_OK &&
+        mcomp_exec_create(&e, s) == MCOMP_OK && run_hash(n, e) != 0)
+        bad = NULL;
+    mcomp_exec_destroy(e);
+    mcomp_session_destroy(s);
+    mcomp_graph_destroy(g);
+    return (void *)(uintptr_t)bad;
+}
+
+START_TEST(small_stack)
+{
+    if (mc_test_skip_without_data()) return;
+    net n;
+    pthread_t id;
+    pthread_attr_t attr;
+    void *bad = NULL;
+    open_net(&n, _i, 2);
+    ck_assert_int_eq(pthread_attr_init(&attr), 0);
+    ck_assert_int_eq(pthread_attr_setstacksize(&attr, 128 * 1024), 0);
+    ck_assert_int_eq(pthread_create(&id, &attr, everything, &n), 0);
+    pthread_join(id, &bad);
+    pthread_attr_destroy(&attr);
+    ck_assert_msg(!bad, "%s", (const char *)bad);
+    close_net(&n);
+}
+END_TEST
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 int main(void)
 {
     Suite *suite = suite_create("threads");
     TCase *c = tcase_create("threads");
     tcase_set_timeout(c, 120);
     tcase_add_loop_test(c, same_bits, 0, N_MODELS);
+    if (!SANITIZED) tcase_add_loop_test(c, small_stack, 0, N_MODELS); /* their frames are larger */
     suite_add_tcase(suite, c);
     return mc_test_main(suite);
 }

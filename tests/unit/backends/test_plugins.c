@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "unit/runtime/nets.h"
+#include "unit/runtime/random_graph.h"
 
 static char dir[64];
 static mcomp_context *ctx;
@@ -172,6 +172,105 @@ START_TEST(named_backend)
 END_TEST
 
 /* Names that are no plugins are not opened; MCOMP_BACKEND_PATH is searched. */
+/* A device whose memory the host cannot read: groups of nodes, transfers at their borders only. */
+START_TEST(device_groups)
+{
+    mcomp_backend_info info;
+    mcomp_session *s = NULL;
+    mcomp_exec *e[2] = {NULL};
+    mcomp_session_options o;
+    mcomp_kernel_info k = {.size = sizeof k};
+    int32_t n = 0, on_device = 0;
+    uint64_t seed = 3;
+    mc_value *flat = NULL, *back = NULL;
+    (void)place("memory", "libmcomp-fake.so", 0755);
+    ck_assert(find("fakedev", &info));
+    ck_assert_msg(info.usable == 1, "%s", info.why);
+    mc_graph *g = NULL;
+    mc_ops_register();
+    mc_ck_ok(mc_graph_create(&g, "device"));
+    mc_value *x = net_input(g, "x", MCOMP_F32, 3, (int64_t[]){net_symbol(g, "b"), net_symbol(g, "n"), 8});
+    mc_value *w = net_random_const(g, "w", 2, (int64_t[]){8, 8}, &seed);
+    mc_ck_ok(mc_graph_add_const_i64s(g, "flat", (int64_t[]){-1, 8}, 2, &flat));
+    mc_ck_ok(mc_graph_add_const_i64s(g, "back", (int64_t[]){0, -1, 4, 2}, 4, &back));
+    mc_value *a = net_node(g, "Relu", "a", x, NULL), *b = net_node(g, "MatMul", "b", a, w), *c = net_node(g, "Add", "c", b, a);
+    mc_value *d = net_node(g, "Exp", "d", c, NULL); /* not for the device */
+    mc_value *f = net_node(g, "Add", "f", net_node(g, "Relu", "e", d, NULL), c), *h = net_node(g, "Reshape", "h", f, back);
+    mc_value *r = net_node(g, "Relu", "r", h, NULL);
+    mc_ck_ok(mc_graph_add_output(g, r));
+    mc_ck_ok(mc_graph_add_output(g, net_node(g, "Reshape", "v", b, flat)));
+    mc_ck_ok(mc_graph_remove_dead(g, NULL));
+    mc_ck_ok(mcomp_session_options_init(&o, sizeof o));
+    o.no_fusion = 1;
+    o.backend = _i == 0 ? "fakedev" : "auto";
+    mc_ck_ok(mc_session_open(&s, ctx, g, &o, NULL));
+    for (int i = 0; i < 2; i++) mc_ck_ok(mcomp_exec_create(&e[i], s));
+    for (int64_t len = 0; len < 24; len += 3) {
+        mcomp_tensor *t = net_random(3, (int64_t[]){2, len, 8}, (uint64_t)len);
+        const mcomp_tensor *in[1] = {t}, *out[2];
+        mc_tensor *want[2];
+        mc_ck_ok(mcomp_exec_run(e[len % 2], 1, in, 2, out));
+        net_interpret(g, in, want);
+        for (int i = 0; i < 2; i++) {
+            ck_assert(mc_shape_equal(&want[i]->shape, &out[i]->t.shape));
+            mc_ck_close_f32(mcomp_tensor_data(out[i]), want[i]->data, mc_tensor_elements(want[i]), 1e-5, 1e-5);
+            mc_tensor_destroy(want[i]);
+        }
+        mcomp_tensor_destroy(t);
+    }
+    mc_ck_ok(mcomp_exec_kernel_count(e[1], &n));
+    for (int32_t i = 0; i < n; i++) {
+        mc_ck_ok(mcomp_exec_kernel(e[1], i, &k));
+        on_device += strcmp(k.backend, "fakedev") == 0;
+        if (strcmp(k.op, "Exp") == 0) ck_assert_str_eq(k.backend, "cpu");
+        if (strcmp(k.op, "MatMul") == 0 && _i == 0) ck_assert_ptr_nonnull(strstr(k.why, "group of"));
+    }
+    if (_i == 0) ck_assert_int_ge(on_device, 7);
+    else ck_assert_int_eq(on_device, 0); /* transfers of 10 us do not pay for such small nodes */
+    for (int i = 0; i < 2; i++) mcomp_exec_destroy(e[i]);
+    mcomp_session_destroy(s);
+    mc_graph_destroy(g);
+}
+END_TEST
+
+START_TEST(device_random)
+{
+    mcomp_session_options o;
+    (void)place("memory", "libmcomp-fake.so", 0755);
+    mc_ck_ok(mcomp_session_options_init(&o, sizeof o));
+    o.no_fusion = 1;
+    o.backend = "fakedev";
+    mc_ops_register();
+    for (uint64_t k = 0; k < 60; k++) {
+        uint64_t seed = k * 991 + 3;
+        mcomp_session *s = NULL;
+        mcomp_exec *e = NULL;
+        mc_graph *g = net_random_graph(&seed);
+        mc_ck_ok(mc_session_open(&s, ctx, g, &o, NULL));
+        mc_ck_ok(mcomp_exec_create(&e, s));
+        for (int64_t rows = 16; rows > 0; rows -= 7) {
+            mcomp_tensor *x[2] = {net_random(2, (int64_t[]){rows, 6}, seed), net_random(2, (int64_t[]){rows, 6}, seed + 1)};
+            const mcomp_tensor *in[2] = {x[0], x[1]}, *out[4];
+            mc_tensor *want[4];
+            mc_ck_ok(mcomp_exec_run(e, 2, in, (int32_t)g->n_outputs, out));
+            net_interpret(g, in, want);
+            for (int64_t i = 0; i < g->n_outputs; i++) {
+                float largest = 1.0f;
+                const float *w = want[i]->data;
+                for (int64_t j = 0; j < mc_tensor_elements(want[i]); j++) largest = w[j] > largest ? w[j] : -w[j] > largest ? -w[j] : largest;
+                if (largest < 1e30f) mc_ck_close_f32(mcomp_tensor_data(out[i]), w, mc_tensor_elements(want[i]), 1e-4, 1e-4 * (double)largest);
+                mc_tensor_destroy(want[i]);
+            }
+            mcomp_tensor_destroy(x[0]);
+            mcomp_tensor_destroy(x[1]);
+        }
+        mcomp_exec_destroy(e);
+        mcomp_session_destroy(s);
+        mc_graph_destroy(g);
+    }
+}
+END_TEST
+
 START_TEST(search)
 {
     mcomp_backend_info info;
@@ -196,6 +295,8 @@ int main(void)
     tcase_add_loop_test(c, refuses_tables, 0, (int)(sizeof bad / sizeof *bad));
     tcase_add_loop_test(c, runs_nodes, 0, 2);
     tcase_add_test(c, named_backend);
+    tcase_add_loop_test(c, device_groups, 0, 2);
+    tcase_add_test(c, device_random);
     tcase_add_test(c, search);
     suite_add_tcase(suite, c);
     return mc_test_main(suite);
