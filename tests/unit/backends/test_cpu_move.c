@@ -98,6 +98,10 @@ START_TEST(selecting)
             CHECK("select", compare[o], NULL, 0, T(types[k], 1, 30, 7, 300), T(types[k], 2, 7, 1));
             if (k > 0) CHECK("select", arithmetic[o], NULL, 0, T(types[k], 1, 30, 7), T(types[k], 2, 30, 1));
         }
+    for (size_t k = 1; k < 3; k++) {
+        CHECK("select", "Clip", NULL, 6, T(types[k], 1, 300), typed(types[k], 2, 0, NULL), typed(types[k], 3, 0, NULL));
+        CHECK("select", "Clip", NULL, 6, T(types[k], 1, 300), NULL, typed(types[k], 3, 0, NULL));
+    }
     CHECK("select", "Where", NULL, 0, T(MCOMP_BOOL, 1, 30, 1), F(1, 1, 70), F(2, 30, 70));
     CHECK("select", "Where", NULL, 0, T(MCOMP_BOOL, 1, 70), T(MCOMP_I64, 1, 1), T(MCOMP_I64, 2, 30, 70));
     CHECK("select", "And", NULL, 0, T(MCOMP_BOOL, 1, 9, 70), T(MCOMP_BOOL, 2, 70));
