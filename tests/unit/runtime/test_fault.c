@@ -5,7 +5,7 @@
 
 #include "random_graph.h"
 
-#define STEPS 97 /* allocations that are made to fail while a model is loaded and compiled */
+#define STEPS 700 /* allocations that are made to fail while a model is loaded and compiled */
 
 static atomic_long countdown = -1; /* allocations until one fails; negative: none fails */
 
