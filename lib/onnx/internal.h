@@ -75,6 +75,8 @@ static inline const char *mc_onnx_text(const char *s) { return s ? s : ""; }
 /* resolve.c: name -> value of s->g, capturing it from outer scopes where needed; *out NULL when there is none. */
 int32_t mc_onnx_resolve(const mc_onnx_scope *s, const char *name, mc_value **out);
 int32_t mc_onnx_type_in(mc_graph *g, const McOnnx__Type *p, const char *where, mc_type *out);
+/* functions.c: calls of model-local functions are replaced by their bodies in f->model */
+int32_t mc_onnx_inline_functions(mc_onnx_file *f);
 /* import.c */
 int32_t mc_onnx_graph_in(mc_onnx_file *f, const McOnnx__Graph *p, const mc_onnx_scope *outer, mc_node *owner, mc_graph **out);
 /* attribute.c */

@@ -34,24 +34,24 @@ MC_INLINE void gemm_tile_run(const gemm_tile *g, const int rows, const int panel
     mc_v sum[GEMM_ROWS][GEMM_PANELS];
     const int64_t s = by_column ? 1 : g->a_row, a_step = by_column ? g->a_col : 1, b_row = g->b_row, b_panel = g->b_panel;
     const float *b = g->b;
-    for (int i = 0; i < rows; i++)
-        for (int p = 0; p < panels; p++) sum[i][p] = v_zero();
+    MC_UNROLL for (int i = 0; i < rows; i++)
+        MC_UNROLL for (int p = 0; p < panels; p++) sum[i][p] = v_zero();
     for (int64_t t = 0; t < g->taps; t++) {
         const float *a[(GEMM_ROWS + 2) / 3];
-        for (int i = 0; i < (rows + 2) / 3; i++) a[i] = g->a + (g->tap ? g->tap[t] : 0) + 3 * i * s;
+        MC_UNROLL for (int i = 0; i < (rows + 2) / 3; i++) a[i] = g->a + (g->tap ? g->tap[t] : 0) + 3 * i * s;
         for (int64_t k = 0; k < g->k; k++, b += b_row) {
             mc_v v[GEMM_PANELS];
-            for (int p = 0; p < panels; p++)
+            MC_UNROLL for (int p = 0; p < panels; p++)
                 v[p] = masked && p == panels - 1 ? v_load_m(b + p * b_panel, g->last) : v_load(b + p * b_panel);
-            for (int i = 0; i < rows; i++) {
+            MC_UNROLL for (int i = 0; i < rows; i++) {
                 const mc_v x = v_set1(a[i / 3][(i % 3) * s]);
-                for (int p = 0; p < panels; p++) sum[i][p] = v_fma(x, v[p], sum[i][p]);
+                MC_UNROLL for (int p = 0; p < panels; p++) sum[i][p] = v_fma(x, v[p], sum[i][p]);
             }
-            for (int i = 0; i < (rows + 2) / 3; i++) a[i] += a_step;
+            MC_UNROLL for (int i = 0; i < (rows + 2) / 3; i++) a[i] += a_step;
         }
     }
-    for (int i = 0; i < rows; i++)
-        for (int p = 0; p < panels; p++) {
+    MC_UNROLL for (int i = 0; i < rows; i++)
+        MC_UNROLL for (int p = 0; p < panels; p++) {
             float *c = g->c + i * g->ldc + 16 * p;
             const int edge = masked && p == panels - 1;
             if (g->accumulate) sum[i][p] = v_add(sum[i][p], edge ? v_load_m(c, g->last) : v_load(c));
@@ -84,6 +84,8 @@ MC_INLINE void gemm_rows_run(const gemm_tile *g, int rows, const int panels, con
     }
 GEMM_INSTANCE(gemm_full, GEMM_PANELS, 0, 0)
 GEMM_INSTANCE(gemm_full_column, GEMM_PANELS, 1, 0)
+GEMM_INSTANCE(gemm_panel, 1, 0, 0)
+GEMM_INSTANCE(gemm_panel_column, 1, 1, 0)
 GEMM_INSTANCE(gemm_edge, 1, 0, 1)
 GEMM_INSTANCE(gemm_edge_column, 1, 1, 1)
 #undef GEMM_INSTANCE
@@ -93,15 +95,15 @@ MC_INLINE void gemm_one_row(const gemm_tile *g, const int panels)
 {
     mc_v sum[8];
     const float *b = g->b;
-    for (int p = 0; p < panels; p++) sum[p] = v_zero();
+    MC_UNROLL for (int p = 0; p < panels; p++) sum[p] = v_zero();
     for (int64_t t = 0; t < g->taps; t++) {
         const float *a = g->a + (g->tap ? g->tap[t] : 0);
         for (int64_t k = 0; k < g->k; k++, b += g->b_row) {
             const mc_v x = v_set1(a[k * g->a_col]);
-            for (int p = 0; p < panels; p++) sum[p] = v_fma(x, v_load(b + p * g->b_panel), sum[p]);
+            MC_UNROLL for (int p = 0; p < panels; p++) sum[p] = v_fma(x, v_load(b + p * g->b_panel), sum[p]);
         }
     }
-    for (int p = 0; p < panels; p++) {
+    MC_UNROLL for (int p = 0; p < panels; p++) {
         if (g->accumulate) sum[p] = v_add(sum[p], v_load(g->c + 16 * p));
         if (g->finish) sum[p] = gemm_finish(g, sum[p], p, 0);
         v_store(g->c + 16 * p, sum[p]);
@@ -133,6 +135,7 @@ static void gemm_block(const mc_gemm_f32 *g, const gemm_tile *block)
             const int64_t end = (i + 1) * g->m / tiles; /* tiles of even height */
             const int rows = (int)(end - done);
             if (full) (by_column ? gemm_full_column : gemm_full)(&t, rows);
+            else if (left >= 16) (by_column ? gemm_panel_column : gemm_panel)(&t, rows);
             else (by_column ? gemm_edge_column : gemm_edge)(&t, rows);
             t.a += rows * g->a_row;
             t.c += rows * g->ldc;
