@@ -44,6 +44,7 @@ START_TEST(expand_tile_concat_split)
         CHECK("tile", "Tile", NULL, 2, T(dtypes[k], 1, 3, 4, 5), mc_test_ints(3, 2, 3, 1));
         CHECK("concat", "Concat", "axis=1", 0, T(dtypes[k], 1, 3, 4, 5), T(dtypes[k], 2, 3, 1, 5), T(dtypes[k], 3, 3, 100, 5));
         CHECK("concat", "Concat", "axis=-1", 0, T(dtypes[k], 1, 300, 100), T(dtypes[k], 2, 300, 120));
+        CHECK("concat", "Concat", "axis=-1", 0, T(dtypes[k], 1, 2, 3, 4, 5, 1), T(dtypes[k], 2, 2, 3, 4, 5, 1)); /* shares of one element */
         mc_node_case c = {.domain = "", .op = "Split", .attrs = "axis=1", .n_in = 2, .n_out = 3, .constant = 2, .kernel = "split",
                           .in = {T(dtypes[k], 1, 4, 10, 3), mc_test_ints(3, 2, 3, 5)}};
         mc_ck_node(&c);
