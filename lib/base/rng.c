@@ -1,6 +1,7 @@
 /* Clock, counter-based random numbers (Philox 4x32-10, Salmon et al., SC 2011), hashing. */
 #include "base/base.h"
 
+#include <sha1.h>
 #include <sha256.h>
 #include <time.h>
 
