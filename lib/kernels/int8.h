@@ -112,6 +112,8 @@ typedef struct mc_kernels_int8 {
     /* y = requantized x (n values; out->ld is not used). */
     void (*requantize)(const float *x, int64_t n, const mc_qout *out);
     void (*dequantize)(const uint8_t *x, int64_t n, const mc_qmap *p, float *y);
+    /* A scale and a zero point (NULL: 0; bytes of the same signedness) for each element. */
+    void (*dequantize_each)(const uint8_t *x, int64_t n, const float *scale, const uint8_t *zp, uint32_t flip, float *y);
     /* Lowers *min and raises *max; NaN is passed over. */
     void (*minmax)(const float *x, int64_t n, float *min, float *max);
     /* y = x ^ flip. */

@@ -94,7 +94,6 @@ static int32_t check_model(const mc_onnx_file *f, int64_t *opset)
         (void)mc_fail(MCOMP_UNSUPPORTED, f->where, "operator set (opset) %lld; 7 to %d are supported", (long long)*opset, MC_ONNX_OPSET_MAX);
         return mc_fail_hint("convert the model to a supported opset, for example with onnx.version_converter");
     }
-    if (m->n_functions) return mc_fail(MCOMP_UNSUPPORTED, f->where, "the model defines functions of its own, \"%s\" among them", mc_onnx_text(m->functions[0]->name));
     return MCOMP_OK;
 }
 
@@ -153,6 +152,7 @@ static int32_t file_load(mc_onnx_file *f, mc_graph **out)
     MC_TRY(file_unpack(f, MC_ONNX_ROOT_MODEL, &mc_onnx__model__descriptor, &m));
     f->model = (McOnnx__Model *)m;
     MC_TRY(check_model(f, &opset));
+    MC_TRY(mc_onnx_inline_functions(f));
     MC_TRY(mc_onnx_graph_in(f, f->model->graph, NULL, NULL, &g));
     MC_TRY(heads_in(f, g));
     MC_TRY(mc_graph_validate(g));

@@ -41,7 +41,7 @@ static int is_worth(folder *f, const mc_node *n, uint64_t *limit)
         uint64_t bytes;
         if (!v || !mc_type_known(&v->type)) continue;
         if (mc_type_shape(&v->type, &s) != MCOMP_OK || mc_size_bytes(v->type.dtype, &s, &bytes) != MCOMP_OK) return 0;
-        if (f->o->shape_only && (mc_dtype_is_float(v->type.dtype) || bytes > SMALL_ELEMENTS * sizeof(int64_t))) return 0;
+        if (f->o->shape_only && bytes > SMALL_ELEMENTS * sizeof(int64_t)) return 0;
         out += bytes;
     }
     if (out > *limit || (out > in && f->grown + (out - in) > 4 * budget)) return 0;

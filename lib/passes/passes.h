@@ -21,7 +21,7 @@ enum {
 
 typedef struct mc_pass_options {
     uint64_t fold_bytes;   /* constant folding creates no tensor larger than this; 0 = 64 MiB */
-    int32_t shape_only;    /* fold integer/bool tensors of at most 256 elements only (plan stage) */
+    int32_t shape_only;    /* fold results of at most 2 KiB only (plan stage: weights are not copied for a plan) */
     int32_t isa;           /* tier the plan is for (layout and integer decisions may depend on it) */
     int32_t reserved;
 } mc_pass_options;

@@ -127,6 +127,13 @@ done:
     return st;
 }
 
+/* Within the accepted error; where the largest element is the answer, at most one in fifty may change (or one at all). */
+static int accepted(const mc_qauto *a, const mc_qresult *r)
+{
+    const double flips = (1.0 - r->top1) * r->rows, allowed = fmax(1.0, 0.02 * r->rows);
+    return r->error <= a->max_error && (!r->ranks || flips <= allowed + 1e-6);
+}
+
 typedef struct ranked {
     double error;
     int64_t node;
@@ -188,7 +195,7 @@ static int32_t refine(mc_qauto *a, mc_qplan *p, mc_qresult *result)
         const int64_t try_k = high < 0 ? (k < n ? k : n) : low + (high - low) / 2;
         keep_worst(p, r, n, try_k, kinds);
         MC_TRY(trial(a, p, &now));
-        if (now.error <= a->max_error) high = try_k;
+        if (accepted(a, &now)) high = try_k;
         else low = try_k;
         if (now.error < best) best = now.error, best_k = try_k, *result = now;
         if (high < 0 && try_k > n / 2) break; /* more than half of the model float: nothing is gained beyond */
@@ -227,7 +234,7 @@ static int32_t list_candidates(const mc_qauto *a, const mc_qplan *p, candidate *
 static int better(const mc_qauto *a, const candidate *x, const candidate *y, int transformer)
 {
     const int x_static = x->matmul == MC_QK_STATIC, y_static = y->matmul == MC_QK_STATIC;
-    const int x_ok = x->result.error <= a->max_error, y_ok = y->result.error <= a->max_error;
+    const int x_ok = accepted(a, &x->result), y_ok = accepted(a, &y->result);
     if (x_ok != y_ok) return x_ok;
     if (x_static == y_static || !x_ok) return x->result.error < y->result.error;
     if (transformer) return x_static ? x->result.error <= y->result.error * 1.05 : x->result.error * 1.05 < y->result.error;
@@ -257,7 +264,7 @@ static int32_t run(mc_qauto *a, mc_qplan *p)
     a->scheme = list[best].scheme;
     a->result = list[best].result;
     MC_TRY(mc_qmeasure_nodes(a->measure, p));
-    if (a->result.error > a->max_error) MC_TRY(refine(a, p, &a->result));
+    if (!accepted(a, &a->result)) MC_TRY(refine(a, p, &a->result));
 done:
     return st;
 }

@@ -92,7 +92,7 @@ done:
 
 /* Sums of one output over the samples. */
 typedef struct sums {
-    double noise, signal, cosine, same, rows;
+    double noise, signal, cosine, same, rows, distributions;
     int64_t n;
 } sums;
 
@@ -120,11 +120,14 @@ static void compare(sums *s, const mc_tensor *want, const mc_tensor *got)
     s->n++;
     for (int64_t r = 0; last > 1 && r < n / last; r++) {
         int64_t p = 0, q = 0;
-        for (int64_t i = 1; i < last; i++) {
+        double total = 0.0;
+        for (int64_t i = 0; i < last; i++) {
+            total += a[r * last + i] >= 0.0f ? (double)a[r * last + i] : HUGE_VAL;
             if (a[r * last + i] > a[r * last + p]) p = i;
             if (b[r * last + i] > b[r * last + q]) q = i;
         }
         s->same += p == q;
+        s->distributions += fabs(total - 1.0) < 1e-3;
         s->rows += 1.0;
     }
 }
@@ -147,13 +150,16 @@ int32_t mc_qmeasure_run(mc_qmeasure *m, const mc_graph *g, mc_qresult *out)
         for (int32_t k = 0; k < m->n_out; k++)
             if (m->ref[i * m->n_out + k]) compare(&sum[k], m->ref[i * m->n_out + k], &outputs[k]->t);
     }
-    *out = (mc_qresult){0.0, 1.0, 1.0};
+    *out = (mc_qresult){.cosine = 1.0, .top1 = 1.0};
     for (int32_t k = 0; k < m->n_out; k++) {
         const double error = sum[k].signal > 0.0 ? sum[k].noise / sum[k].signal : sum[k].noise;
         if (sum[k].n == 0 || error < out->error) continue;
         out->error = error;
         out->cosine = sum[k].cosine / (double)sum[k].n;
         out->top1 = sum[k].rows > 0.0 ? sum[k].same / sum[k].rows : 1.0;
+        out->rows = sum[k].rows;
+        out->ranks = sum[k].rows > 0.0 && (sum[k].distributions == sum[k].rows ||
+                                           (mcomp_dataset_has_labels(m->samples) && sum[k].rows == (double)m->n_samples));
     }
 done:
     mcomp_exec_destroy(e);

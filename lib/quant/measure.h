@@ -15,6 +15,9 @@ typedef struct mc_qresult {
     double error;  /* largest over the float outputs of sum (y - y0)^2 / sum y0^2 over all samples */
     double cosine; /* mean over samples, of the same output */
     double top1;   /* share of rows of that output whose largest element stays the same; 1 when there is nothing to rank */
+    double rows;   /* that were ranked */
+    int32_t ranks; /* 1: the largest element is what the output is for: rows are distributions, or samples carry labels */
+    int32_t reserved;
 } mc_qresult;
 /* Runs the samples through g, which has the inputs and outputs of the float graph. */
 int32_t mc_qmeasure_run(mc_qmeasure *m, const mc_graph *g, mc_qresult *out);

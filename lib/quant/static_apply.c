@@ -135,7 +135,6 @@ int32_t mc_q_static_apply(mc_qplan *p)
             MC_TRY(pair_of(p, v, &d));
             MC_TRY(mc_node_set_input(g, n, i, d));
         }
-        /* What leaves a mover or pool and is read by integer operators gets its own pair from those. */
     }
     MC_TRY(mc_graph_sort(g));
 done:

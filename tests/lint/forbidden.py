@@ -26,7 +26,7 @@ for path in sorted((ROOT / "lib").rglob("*.[ch]")):
     for n, line in enumerate(strip(path.read_text()).splitlines(), 1):
         for m in re.finditer(r"(?<![\w.>])(\w+)\s*\(", line):
             name = m.group(1)
-            if name in CALLS or (name in RAW_MEMORY and "backends/onednn" not in str(path)):
+            if name in CALLS or (name in RAW_MEMORY and "backends/onednn" not in str(path) and path.name != "alloc.c"):
                 errors.append(f"{path.relative_to(ROOT)}:{n}: {name}()")
     if "fprintf" in strip(path.read_text()):
         errors.append(f"{path.relative_to(ROOT)}: fprintf: the library prints nothing")

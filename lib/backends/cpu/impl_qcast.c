@@ -94,7 +94,13 @@ static void quantize_range(void *ctx, int64_t begin, int64_t end, int32_t worker
 }
 static void dequantize_range(void *ctx, int64_t begin, int64_t end, int32_t worker)
 {
+    const cast *c = ctx;
     (void)worker;
+    while (c->inner == 1 && c->d > 1 && begin < end) { /* scales run along the last axis */
+        const int64_t k = begin % c->d, n = end - begin < c->d - k ? end - begin : c->d - k;
+        c->k->dequantize_each(c->x + begin, n, c->scale + k, c->zp ? c->zp + k : NULL, c->flip, (float *)(void *)c->y + begin);
+        begin += n;
+    }
     cast_range(ctx, begin, end, dequantize_row);
 }
 

@@ -1,4 +1,4 @@
-/* Where, comparisons and logic, integer arithmetic: broadcast loops on float32, int32, int64 and bool. */
+/* Where, comparisons and logic, integer arithmetic and Clip: broadcast loops on float32, int32, int64 and bool. */
 #include "backends/cpu/broadcast.h"
 
 #include <stdio.h>
@@ -116,4 +116,35 @@ static int32_t run(const mc_cpu_step *s, const mcomp_run_args *a)
     return MCOMP_OK;
 }
 
+/* Clip of int32 and int64: bounds are scalars, each may be missing. */
+static int32_t claim_clip(const mc_node *n, mcomp_claim *out)
+{
+    const mc_type *x = mc_cpu_in_type(n, 0);
+    if (!mc_cpu_is(x, MCOMP_I32) && !mc_cpu_is(x, MCOMP_I64)) return 0;
+    out->inplace_input = 1;
+    out->cost_us = 0.1 + mc_cpu_guess(x) * 0.7e-3;
+    snprintf(out->kernel, sizeof out->kernel, "select");
+    return 1;
+}
+
+#define CLIP(T, least, most)                                                                                           \
+    {                                                                                                                  \
+        const T *px = x->data, l = lo ? *(const T *)lo->data : least, h = hi ? *(const T *)hi->data : most;            \
+        T *py = y->data;                                                                                               \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            const T v = px[i] < l ? l : px[i];                                                                         \
+            py[i] = v > h ? h : v;                                                                                     \
+        }                                                                                                              \
+    }
+
+static int32_t run_clip(const mc_cpu_step *s, const mcomp_run_args *a)
+{
+    const mcomp_bk_buffer *x = mc_cpu_in(s, a, 0), *lo = mc_cpu_in(s, a, 1), *hi = mc_cpu_in(s, a, 2), *y = mc_cpu_out(s, a, 0);
+    const int64_t n = mc_cpu_elements(x);
+    if (x->dtype == MCOMP_I32) CLIP(int32_t, INT32_MIN, INT32_MAX)
+    else CLIP(int64_t, INT64_MIN, INT64_MAX)
+    return MCOMP_OK;
+}
+
+const mc_cpu_impl mc_cpu_clip_int = {.domain = "", .op = "Clip", .claim = claim_clip, .run = run_clip};
 const mc_cpu_impl mc_cpu_select = {.claim = claim, .run = run};

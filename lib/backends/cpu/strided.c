@@ -24,7 +24,7 @@ typedef struct strided_work {
     const mc_kernels *k;
     const uint8_t *in;
     uint8_t *out;
-    int64_t rows, in_row, columns, out_column, blocks; /* inner form: see the functions */
+    int64_t rows, in_row, out_row, columns, out_column, blocks; /* inner form: see the functions */
 } strided_work;
 
 static void outer_offsets(const mc_strided *p, int64_t index, int64_t *in, int64_t *out)
@@ -54,12 +54,12 @@ static void copy_range(void *ctx, int64_t begin, int64_t end, int32_t worker)
     {                                                                                                                  \
         const T *x = (const T *)(const void *)in;                                                                      \
         T *y = (T *)(void *)out;                                                                                       \
-        for (int64_t i = 0; i < n; i++) y[i] = x[i * step];                                                            \
+        for (int64_t i = 0; i < n; i++) y[i * to] = x[i * step];                                                       \
     }                                                                                                                  \
     break
 
-/* n elements from in (step elements apart) to contiguous out. */
-static void gather_elements(const uint8_t *in, int64_t step, uint8_t *out, int64_t n, int32_t bytes)
+/* n elements from in (step elements apart) to out (`to` elements apart). */
+static void gather_elements(const uint8_t *in, int64_t step, uint8_t *out, int64_t to, int64_t n, int32_t bytes)
 {
     switch (bytes) {
     case 1: COPY_ELEMENTS(uint8_t);
@@ -67,7 +67,7 @@ static void gather_elements(const uint8_t *in, int64_t step, uint8_t *out, int64
     case 4: COPY_ELEMENTS(uint32_t);
     case 8: COPY_ELEMENTS(uint64_t);
     default:
-        for (int64_t i = 0; i < n; i++) memcpy(out + i * bytes, in + i * step * bytes, (size_t)bytes);
+        for (int64_t i = 0; i < n; i++) memcpy(out + i * to * bytes, in + i * step * bytes, (size_t)bytes);
         break;
     }
 }
@@ -79,7 +79,7 @@ static void gather_range(void *ctx, int64_t begin, int64_t end, int32_t worker)
     for (int64_t i = begin; i < end; i++) {
         int64_t in, out;
         outer_offsets(&w->p, i, &in, &out);
-        gather_elements(w->in + in * w->p.bytes, w->in_row, w->out + out * w->p.bytes, w->rows, w->p.bytes);
+        gather_elements(w->in + in * w->p.bytes, w->in_row, w->out + out * w->p.bytes, w->out_row, w->rows, w->p.bytes);
     }
 }
 
@@ -101,7 +101,7 @@ static void plane_range(void *ctx, int64_t begin, int64_t end, int32_t worker)
         }
         for (int64_t r = 0; r < w->rows; r += 16) /* blocks that stay in the cache on both sides */
             for (int64_t c = 0; c < columns; c++)
-                gather_elements(x + (r * w->in_row + c) * bytes, w->in_row, y + (c * w->out_column + r) * bytes,
+                gather_elements(x + (r * w->in_row + c) * bytes, w->in_row, y + (c * w->out_column + r) * bytes, 1,
                                 w->rows - r < 16 ? w->rows - r : 16, (int32_t)bytes);
     }
 }
@@ -141,8 +141,9 @@ void mc_strided_run(const mc_cpu_step *s, const mcomp_run_args *a, const mc_stri
     }
     w.rows = p->dim[last];
     w.in_row = p->in[last];
+    w.out_row = p->out[last];
     remove_axis(&w.p, last);
-    for (int32_t d = 0; d < last && p->in[last] > 1; d++) {
+    for (int32_t d = 0; d < last && p->in[last] > 1 && w.out_row == 1; d++) {
         if (p->in[d] != 1) continue;
         w.columns = p->dim[d];
         w.out_column = p->out[d];

@@ -2,6 +2,7 @@
  * only for the first and last tiles, so a handful of primitives covers all tiles. One spatial axis counts as height 1. */
 #include "plugin.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define INLINE_MACS 400000.0
@@ -158,7 +159,7 @@ int32_t dn_conv_claim(mcomp_bk_instance *b, const mcomp_bk_node *n, mcomp_claim 
     const double tiles = (double)s.n * (double)((s.oh + tile_rows(&s) - 1) / tile_rows(&s));
     const double slow = s.groups > 1 ? 5.0 : 1.1; /* grouped: the multiplier waits for memory */
     out->cost_us = macs / dn_rate() * slow * 1e-3 + tiles * DN_EXEC_US + outputs * 0.1e-3;
-    strcpy(out->kernel, s.groups > 1 ? "onednn:conv_grouped" : "onednn:conv");
+    snprintf(out->kernel, sizeof out->kernel, "%s", s.groups > 1 ? "onednn:conv_grouped" : "onednn:conv");
     return 1;
 }
 

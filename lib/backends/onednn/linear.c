@@ -3,6 +3,7 @@
  * convolution over rows is up to 2.3 times faster: a fixed rule by tier, because choices by timing would make float results vary. */
 #include "plugin.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define TILE 64
@@ -78,7 +79,7 @@ int32_t dn_linear_claim(mcomp_bk_instance *b, const mcomp_bk_node *n, mcomp_clai
     out->cost_us = macs / dn_rate() * 1e-3 + tiles * DN_EXEC_US + s.rows * (double)s.n * 0.1e-3;
     /* Few rows: bound by reading the weights, and no faster than a matrix-vector product. */
     if (s.rows < 8.0) out->cost_us += (double)s.k * (double)s.n * 4.0 / 10.0 * 1e-3;
-    strcpy(out->kernel, as_conv() ? "onednn:conv1x1" : "onednn:matmul");
+    snprintf(out->kernel, sizeof out->kernel, "%s", as_conv() ? "onednn:conv1x1" : "onednn:matmul");
     return 1;
 }
 

@@ -20,6 +20,11 @@ void mc_k_int8_dequantize_ref(const uint8_t *x, int64_t n, const mc_qmap *p, flo
     for (int64_t i = 0; i < n; i++) y[i] = (float)((int32_t)(x[i] ^ p->flip) - p->zp) * p->scale;
 }
 
+void mc_k_int8_dequantize_each_ref(const uint8_t *x, int64_t n, const float *scale, const uint8_t *zp, uint32_t flip, float *y)
+{
+    for (int64_t i = 0; i < n; i++) y[i] = (float)((int32_t)(x[i] ^ flip) - (int32_t)((zp ? zp[i] : 0u) ^ flip)) * scale[i];
+}
+
 void mc_k_int8_minmax_ref(const float *x, int64_t n, float *min, float *max)
 {
     float lo = *min, hi = *max;

@@ -114,13 +114,13 @@ MC_INLINE void depthwise_block(const mc_depthwise_f32 *d, int64_t p, int64_t c, 
 {
     mc_v s[4];
     const mc_v start = !d->bias ? v_zero() : masked ? v_load_m(d->bias + c, m) : v_load(d->bias + c);
-    for (int i = 0; i < pixels; i++) s[i] = start;
+    MC_UNROLL for (int i = 0; i < pixels; i++) s[i] = start;
     for (int64_t t = 0; t < d->taps; t++) {
         const float *x = d->x[t] + p * d->x_step + c, *w = d->w[t] + c;
         const mc_v k = masked ? v_load_m(w, m) : v_load(w);
-        for (int i = 0; i < pixels; i++, x += d->x_step) s[i] = v_fma(masked ? v_load_m(x, m) : v_load(x), k, s[i]);
+        MC_UNROLL for (int i = 0; i < pixels; i++, x += d->x_step) s[i] = v_fma(masked ? v_load_m(x, m) : v_load(x), k, s[i]);
     }
-    for (int i = 0; i < pixels; i++) {
+    MC_UNROLL for (int i = 0; i < pixels; i++) {
         float *y = d->y + (p + i) * d->ld_y + c;
         if (masked) v_store_m(y, m, s[i]);
         else v_store(y, s[i]);

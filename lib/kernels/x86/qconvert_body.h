@@ -103,6 +103,17 @@ void NAME(dequantize)(const uint8_t *x, int64_t n, const mc_qmap *p, float *y)
     }
 }
 
+void NAME(dequantize_each)(const uint8_t *x, int64_t n, const float *scale, const uint8_t *zp, uint32_t flip, float *y)
+{
+    const __m128i f = _mm_set1_epi8((char)flip);
+    const mc_vi zero = vi_set1((int32_t)flip);
+    for (int64_t i = 0; i < n; i += 16) {
+        const mc_vi q = vi_of_bytes(_mm_xor_si128(bytes_load(x + i, n - i), f));
+        const mc_vi z = zp ? vi_of_bytes(_mm_xor_si128(bytes_load(zp + i, n - i), f)) : zero;
+        v_store_n(y + i, n - i, v_mul(v_of_int(vi_sub(q, z)), v_load_n(scale + i, n - i)));
+    }
+}
+
 void NAME(minmax)(const float *x, int64_t n, float *min, float *max)
 {
     mc_v lo = v_set1(*min), hi = v_set1(*max);

@@ -8,6 +8,11 @@
 #include <stdint.h>
 
 #define MC_INLINE static inline __attribute__((always_inline, unused))
+#ifdef __clang__
+#define MC_UNROLL _Pragma("unroll")
+#else
+#define MC_UNROLL _Pragma("GCC unroll 16") /* early: arrays of vectors become registers */
+#endif
 
 typedef struct mc_v {
     __m256 a, b; /* lanes 0..7, 8..15 */

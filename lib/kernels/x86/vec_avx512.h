@@ -11,6 +11,11 @@
 #include <stdint.h>
 
 #define MC_INLINE static inline __attribute__((always_inline, unused))
+#ifdef __clang__
+#define MC_UNROLL _Pragma("unroll")
+#else
+#define MC_UNROLL _Pragma("GCC unroll 16") /* early: arrays of vectors become registers */
+#endif
 
 typedef __m512 mc_v;
 typedef __m512i mc_vi; /* 16 int32 */

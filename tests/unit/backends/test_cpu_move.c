@@ -44,6 +44,7 @@ START_TEST(expand_tile_concat_split)
         CHECK("tile", "Tile", NULL, 2, T(dtypes[k], 1, 3, 4, 5), mc_test_ints(3, 2, 3, 1));
         CHECK("concat", "Concat", "axis=1", 0, T(dtypes[k], 1, 3, 4, 5), T(dtypes[k], 2, 3, 1, 5), T(dtypes[k], 3, 3, 100, 5));
         CHECK("concat", "Concat", "axis=-1", 0, T(dtypes[k], 1, 300, 100), T(dtypes[k], 2, 300, 120));
+        CHECK("concat", "Concat", "axis=-1", 0, T(dtypes[k], 1, 2, 3, 4, 5, 1), T(dtypes[k], 2, 2, 3, 4, 5, 1)); /* shares of one element */
         mc_node_case c = {.domain = "", .op = "Split", .attrs = "axis=1", .n_in = 2, .n_out = 3, .constant = 2, .kernel = "split",
                           .in = {T(dtypes[k], 1, 4, 10, 3), mc_test_ints(3, 2, 3, 5)}};
         mc_ck_node(&c);
@@ -98,6 +99,10 @@ START_TEST(selecting)
             CHECK("select", compare[o], NULL, 0, T(types[k], 1, 30, 7, 300), T(types[k], 2, 7, 1));
             if (k > 0) CHECK("select", arithmetic[o], NULL, 0, T(types[k], 1, 30, 7), T(types[k], 2, 30, 1));
         }
+    for (size_t k = 1; k < 3; k++) {
+        CHECK("select", "Clip", NULL, 6, T(types[k], 1, 300), typed(types[k], 2, 0, NULL), typed(types[k], 3, 0, NULL));
+        CHECK("select", "Clip", NULL, 6, T(types[k], 1, 300), NULL, typed(types[k], 3, 0, NULL));
+    }
     CHECK("select", "Where", NULL, 0, T(MCOMP_BOOL, 1, 30, 1), F(1, 1, 70), F(2, 30, 70));
     CHECK("select", "Where", NULL, 0, T(MCOMP_BOOL, 1, 70), T(MCOMP_I64, 1, 1), T(MCOMP_I64, 2, 30, 70));
     CHECK("select", "And", NULL, 0, T(MCOMP_BOOL, 1, 9, 70), T(MCOMP_BOOL, 2, 70));

@@ -89,9 +89,10 @@ START_TEST(clones_share_weights_only)
     int64_t count;
     ck_assert_ptr_nonnull(mc_attr_ints(n, "list", &count));
     ck_assert_int_eq(count, 2);
+    const int32_t id = w->id;
     mc_graph_destroy(g);
-    ck_assert_float_eq(*(float *)c->values[w->id]->init->data, 2.0f);
     g = c;
+    ck_assert_float_eq(*(float *)g->values[id]->init->data, 2.0f);
 }
 END_TEST
 

@@ -108,6 +108,12 @@ START_TEST(rows_and_reverse)
             same(b.data, a.data, (size_t)(m * ld - 5), "quantize_rows", isa, k);
             tier(isa)->dequantize(a.data, k, &p, g.data);
             same(g.data, f.data, (size_t)k * 4, "dequantize", isa, k);
+            const uint8_t *zp = k % 3 ? b.data : NULL;
+            tier(MC_ISA_REF)->dequantize_each(a.data, k, x.data, zp, p.flip, f.data);
+            tier(isa)->dequantize_each(a.data, k, x.data, zp, p.flip, g.data);
+            canonical(f.data, k), canonical(g.data, k);
+            same(g.data, f.data, (size_t)k * 4, "dequantize_each", isa, k);
+            tier(MC_ISA_REF)->dequantize(a.data, k, &p, f.data);
             float want[2] = {0.0f, 0.0f}, got[2] = {0.0f, 0.0f};
             tier(MC_ISA_REF)->minmax(x.data, k, &want[0], &want[1]);
             tier(isa)->minmax(x.data, k, &got[0], &got[1]);

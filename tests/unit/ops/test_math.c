@@ -85,6 +85,11 @@ START_TEST(functions)
         {"Reciprocal", "", "f32[2]:4 0", "f32[2]:0.25 inf"},
         {"Sin", "", "f32[1]:1", "f32[1]:0.84147098"},
         {"Cos", "", "f32[1]:1", "f32[1]:0.54030231"},
+        {"Atan", "", "f32[1]:1", "f32[1]:0.78539816"},
+        {"Celu", "alpha=2.0f", "f32[2]:-2 3", "f32[2]:-1.2642411 3"},
+        {"Softsign", "", "f32[2]:-1 3", "f32[2]:-0.5 0.75"},
+        {"Shrink", "lambd=1.0f bias=0.5f", "f32[3]:-2 0.5 2", "f32[3]:-1.5 0 1.5"},
+        {"ThresholdedRelu", "alpha=2.0f", "f32[2]:2 3", "f32[2]:0 3"},
         {"Softplus", "", "f32[3]:0 100 -100", "f32[3]:0.69314718 100 0"},
         {"Mish", "", "f32[2]:1 100", "f32[2]:0.86509839 100"},
         {"HardSigmoid", "", "f32[3]:-9 1 9", "f32[3]:0 0.7 1"},
@@ -115,6 +120,34 @@ START_TEST(functions)
         {"Identity", "", "i4[3]:1 2 -3", "i4[3]:1 2 -3"},
         {"Dropout", "", "f32[2]:1 2", "f32[2]:1 2; b[2]:1 1"},
         {"Dropout", "", "f32[2]:1 2; f32[]:0.5; b[]:1", "!UNSUPPORTED"},
+    };
+    TEXT_RUN(t);
+}
+END_TEST
+
+START_TEST(bits_and_einsum)
+{
+    static const text_case t[] = {
+        {"BitwiseAnd", "", "u8[2]:12 255; u8[1]:10", "u8[2]:8 10"},
+        {"BitwiseOr", "", "i32[1]:-8; i32[1]:3", "i32[1]:-5"},
+        {"BitwiseXor", "", "i64[1]:-1; i64[1]:5", "i64[1]:-6"},
+        {"BitwiseNot", "", "u16[1]:1", "u16[1]:65534"},
+        {"BitwiseNot", "", "f32[1]:1", "!DTYPE"},
+        {"BitShift", "direction='LEFT'", "u8[3]:1 129 1; u8[3]:3 1 8", "u8[3]:8 2 0"},
+        {"BitShift", "direction='RIGHT'", "u64[2]:18446744073709551615 8; u64[2]:64 2", "u64[2]:0 2"},
+        {"BitShift", "direction='UP'", "u8[1]:1; u8[1]:1", "!FORMAT"},
+        {"BitShift", "direction='LEFT'", "i8[1]:1; i8[1]:1", "!DTYPE"},
+        {"Einsum", "equation='ij,jk->ik'", "f32[2,2]:1 2 3 4; f32[2,1]:1 10", "f32[2,1]:21 43"},
+        {"Einsum", "equation='ij,jk'", "f32[1,2]:1 2; f32[2,1]:1 10", "f32[1,1]:21"},
+        {"Einsum", "equation='ii->i'", "f32[2,2]:1 2 3 4", "f32[2]:1 4"},
+        {"Einsum", "equation='ii->'", "i32[2,2]:1 2 3 4", "i32[]:5"},
+        {"Einsum", "equation='...ij->...ji'", "f32[1,2,2]:1 2 3 4", "f32[1,2,2]:1 3 2 4"},
+        {"Einsum", "equation='bhd,bd,d->bh'", "f32[1,2,2]:1 2 3 4; f32[1,2]:1 1; f32[2]:1 10", "f32[1,2]:21 43"},
+        {"Einsum", "equation='i,i'", "f32[0]; f32[0]", "f32[]:0"},
+        {"Einsum", "equation='ij,jk->il'", "f32[1,1]:1; f32[1,1]:1", "!FORMAT"},
+        {"Einsum", "equation='ij->i'", "f32[2]:1 2", "!FORMAT"},
+        {"Einsum", "equation='i,i->i'", "f32[2]:1 2; f32[3]:1 2 3", "!SHAPE"},
+        {"Einsum", "equation='abcdefghi->a'", "f32[1]:1", "!FORMAT"},
     };
     TEXT_RUN(t);
 }
@@ -171,6 +204,7 @@ int main(void)
     tcase_add_test(t, arithmetic);
     tcase_add_test(t, comparison_and_logic);
     tcase_add_test(t, functions);
+    tcase_add_test(t, bits_and_einsum);
     tcase_add_test(t, reductions);
     suite_add_tcase(s, t);
     return mc_test_main(s);
