@@ -85,16 +85,18 @@ static uint64_t type_bytes(const mc_type *t)
     return mc_size_bytes(t->dtype, &s, &bytes) == MCOMP_OK ? bytes : UINT64_MAX;
 }
 
-/* An axis that the plan saw as not broadcast must not be broadcast now. */
+/* An axis that the plan saw as not broadcast must not be broadcast now. Of other operators than elementwise ones this holds for the
+ * input that the output overwrites: an axis of a weight is no axis of the output, even if a bucket happens to have its length. */
 static int same_pattern(const mc_plan *p, const mc_step *s, const mc_bound *bound)
 {
-    if (!(s->node->desc->traits & MC_OP_ELEMENTWISE) && s->inplace < 0) return 1;
+    const int elementwise = (s->node->desc->traits & MC_OP_ELEMENTWISE) != 0;
+    if (!elementwise && s->inplace < 0) return 1;
     const mc_value *out = s->node->n_out > 0 ? s->node->out[0] : NULL;
     if (!out || p->slot_of[out->id] < 0) return 1;
     const mc_type *po = &p->slot_type[p->slot_of[out->id]], *ro = &bound[out->id].type;
     for (int32_t i = 0; i < s->node->n_in; i++) {
         const mc_value *v = s->node->in[i];
-        if (!v) continue;
+        if (!v || (!elementwise && p->slot_of[v->id] != s->inplace)) continue;
         const mc_type *pi = &p->slot_type[p->slot_of[v->id]], *ri = &bound[v->id].type;
         for (int32_t k = 0; k < pi->rank && k < po->rank; k++) {
             const int64_t planned = pi->dim[pi->rank - 1 - k], to = po->dim[po->rank - 1 - k];
