@@ -119,6 +119,11 @@ typedef struct cli_rows { /* one float row an output row: predictions of a model
 int cli_predict(cli *c, const mcomp_graph *g, mcomp_dataset *d, cli_rows *out);
 void cli_rows_free(cli_rows *r);
 int64_t cli_argmax(const float *v, int64_t n);
+int64_t cli_class(const cli_rows *r, int64_t i); /* predicted class of a row; a single probability has the classes 0 and 1 */
+typedef struct cli_auc cli_auc;
+cli_auc *cli_auc_new(const cli_rows *r); /* NULL: no memory */
+void cli_auc_free(cli_auc *a);
+double cli_auc_of(cli_auc *a, const cli_rows *r, const int64_t *index, int64_t n); /* of the rows index[0..n); NaN: one class only */
 
 /* ---- metrics (metrics.c) ---- */
 

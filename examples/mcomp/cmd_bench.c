@@ -41,6 +41,22 @@ static int check_shapes(cli *c, const mcomp_graph *g)
     return 0;
 }
 
+/* Length that --shape of another input gives to the symbolic axis 'symbol'; 0: none does. */
+static int64_t length_of(const cli *c, const mcomp_graph *g, const char *symbol)
+{
+    for (int32_t k = 0; symbol; k++) {
+        mcomp_port_info p = {.size = sizeof p};
+        if (mcomp_graph_input(g, k, &p) != 0) break;
+        const char *s = shape_of(c, p.name);
+        for (int32_t a = 0; s && a < p.rank; a++) {
+            if (p.symbols[a] && strcmp(p.symbols[a], symbol) == 0) return strtoll(s, NULL, 10);
+            s = strchr(s, ',');
+            if (s) s++;
+        }
+    }
+    return 0;
+}
+
 static void fill(mcomp_tensor *t)
 {
     void *p = mcomp_tensor_data(t);
@@ -80,9 +96,10 @@ static int made_up(cli *c, const mcomp_graph *g, mcomp_tensor ****out, int64_t *
         }
         if (!text)
             for (rank = 0; rank < p.rank; rank++) {
-                if (p.dims[rank] < 0 && rank > 0)
+                const int64_t known = p.dims[rank] < 0 ? length_of(c, g, p.symbols[rank]) : p.dims[rank];
+                if (known < 1 && p.dims[rank] < 0 && rank > 0)
                     CLI_TRY(cli_fail(c, MCOMP_ARGUMENT, p.name, "--shape NAME=1,128, or --data DATA", "axis %d of this input is free: which length?", rank));
-                dims[rank] = p.dims[rank] < 0 ? 1 : p.dims[rank];
+                dims[rank] = known < 1 && p.dims[rank] < 0 ? 1 : known;
             }
         for (int32_t a = 0; a < rank; a++)
             if (dims[a] < 1 || rank != p.rank || (p.dims[a] >= 0 && p.dims[a] != dims[a])) CLI_TRY(cli_fail(c, MCOMP_SHAPE, p.name, "", "--shape does not fit the model's input"));

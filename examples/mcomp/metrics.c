@@ -43,59 +43,19 @@ static double macro_f1(const cli_rows *r, const int64_t *pred, const int64_t *in
 {
     double sum = 0.0;
     int64_t classes = 0;
-    char *seen = calloc(1, (size_t)r->width + 1);
+    const int64_t width = r->width > 1 ? r->width : 2; /* one probability: two classes */
+    char *seen = calloc(1, (size_t)width + 1);
     for (int64_t i = 0; seen && i < n; i++) {
         seen[pred[index[i]]] = 1;
-        if (r->label[index[i]] < r->width) seen[r->label[index[i]]] = 1;
+        if (r->label[index[i]] < width) seen[r->label[index[i]]] = 1;
     }
-    for (int64_t k = 0; seen && k < r->width; k++)
+    for (int64_t k = 0; seen && k < width; k++)
         if (seen[k]) {
             sum += f1(r, pred, index, n, k, NULL);
             classes++;
         }
     free(seen);
     return classes ? sum / (double)classes : 0.0;
-}
-
-static const float *sort_by;
-static int by_score(const void *a, const void *b)
-{
-    const float x = sort_by[*(const int64_t *)a], y = sort_by[*(const int64_t *)b];
-    return x < y ? -1 : x > y;
-}
-
-/* Area under the ROC curve by ranks (ties share), two classes; score = logit 1 - logit 0, or the single value. */
-static double auc(const cli_rows *r, const int64_t *index, int64_t n)
-{
-    float *score = malloc(sizeof *score * (size_t)n);
-    int64_t *order = malloc(sizeof *order * (size_t)n), pos = 0;
-    double rank_sum = 0.0;
-    if (!score || !order) {
-        free(score);
-        free(order);
-        return NAN;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        const float *v = r->v + index[i] * r->width;
-        score[i] = r->width >= 2 ? v[1] - v[0] : v[0];
-        order[i] = i;
-    }
-    sort_by = score;
-    qsort(order, (size_t)n, sizeof *order, by_score);
-    for (int64_t i = 0; i < n;) {
-        int64_t j = i;
-        while (j < n && score[order[j]] == score[order[i]]) j++;
-        for (int64_t k = i; k < j; k++)
-            if (r->label[index[order[k]]] == 1) {
-                rank_sum += 0.5 * (double)(i + 1 + j);
-                pos++;
-            }
-        i = j;
-    }
-    free(score);
-    free(order);
-    const double p = (double)pos, q = (double)(n - pos);
-    return p > 0 && q > 0 ? (rank_sum - p * (p + 1.0) / 2.0) / (p * q) : NAN;
 }
 
 /* exp of the mean negative log-likelihood of the labels. */
@@ -124,13 +84,13 @@ static double mse(const cli_rows *r, const int64_t *index, int64_t n)
 
 enum { M_ACCURACY, M_MACRO, M_F1, M_AUC, M_MSE, M_PERPLEXITY };
 
-static double compute(int kind, const cli_rows *r, const int64_t *pred, const int64_t *index, int64_t n, int64_t k)
+static double compute(int kind, const cli_rows *r, const int64_t *pred, const int64_t *index, int64_t n, int64_t k, cli_auc *roc)
 {
     int64_t right = 0;
     switch (kind) {
     case M_MACRO: return macro_f1(r, pred, index, n);
     case M_F1: return f1(r, pred, index, n, k, NULL);
-    case M_AUC: return auc(r, index, n);
+    case M_AUC: return cli_auc_of(roc, r, index, n);
     case M_MSE: return mse(r, index, n);
     case M_PERPLEXITY: return perplexity(r, index, n);
     default:
@@ -145,7 +105,7 @@ static int compare_double(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void bootstrap(cli *c, int kind, const cli_rows *r, const int64_t *pred, int64_t k, cli_metric *m)
+static void bootstrap(cli *c, int kind, const cli_rows *r, const int64_t *pred, int64_t k, cli_auc *roc, cli_metric *m)
 {
     int64_t seed = 0;
     double v[RESAMPLES];
@@ -156,7 +116,7 @@ static void bootstrap(cli *c, int kind, const cli_rows *r, const int64_t *pred, 
     if (!index) return;
     for (int t = 0; t < RESAMPLES; t++) {
         for (int64_t i = 0; i < r->n; i++) index[i] = (int64_t)(cli_random(&state) % (uint64_t)r->n);
-        v[t] = compute(kind, r, pred, index, r->n, k);
+        v[t] = compute(kind, r, pred, index, r->n, k, roc);
         if (!isfinite(v[t])) v[t] = m->value;
     }
     qsort(v, RESAMPLES, sizeof *v, compare_double);
@@ -168,7 +128,7 @@ static void bootstrap(cli *c, int kind, const cli_rows *r, const int64_t *pred, 
 static int64_t *predictions(const cli_rows *r)
 {
     int64_t *p = malloc(sizeof *p * (size_t)(r->n > 0 ? r->n : 1));
-    for (int64_t i = 0; p && i < r->n; i++) p[i] = cli_argmax(r->v + i * r->width, r->width);
+    for (int64_t i = 0; p && i < r->n; i++) p[i] = cli_class(r, i);
     return p;
 }
 
@@ -205,19 +165,20 @@ int cli_metric_of(cli *c, const char *name, const cli_rows *r, mcomp_dataset *la
             return cli_fail(c, MCOMP_RANGE, "label", "are these the labels of this model?", "label of row %lld is %lld, the model gives %lld classes", (long long)i,
                             (long long)r->label[i], (long long)r->width);
     int64_t *pred = predictions(r), *all = malloc(sizeof *all * (size_t)(r->n > 0 ? r->n : 1));
-    if (!pred || !all || r->n == 0) {
+    cli_auc *roc = kind == M_AUC && r->n > 0 ? cli_auc_new(r) : NULL;
+    if (!pred || !all || r->n == 0 || (kind == M_AUC && !roc)) {
         free(pred);
         free(all);
+        cli_auc_free(roc);
         return cli_fail(c, r->n ? MCOMP_NO_MEMORY : MCOMP_DATA, "", "", r->n ? "no memory" : "no samples");
     }
-    if (r->width == 1 && kind != M_MSE && kind != M_AUC)
-        for (int64_t i = 0; i < r->n; i++) pred[i] = r->v[i] > 0.5f; /* one probability */
     for (int64_t i = 0; i < r->n; i++) all[i] = i;
     snprintf(m->name, sizeof m->name, "%s", name);
     m->n = r->n;
-    m->value = compute(kind, r, pred, all, r->n, k);
+    m->value = compute(kind, r, pred, all, r->n, k, roc);
     if (kind == M_ACCURACY) wilson(m->value, (double)r->n, &m->lo, &m->hi);
-    else bootstrap(c, kind, r, pred, k, m);
+    else bootstrap(c, kind, r, pred, k, roc, m);
+    cli_auc_free(roc);
     free(pred);
     free(all);
     return isfinite(m->value) ? 0 : cli_fail(c, MCOMP_DATA, name, "", "the metric is not defined on these labels");
@@ -227,7 +188,7 @@ double cli_agreement(const cli_rows *a, const cli_rows *b)
 {
     int64_t same = 0;
     if (a->n != b->n || a->width != b->width || a->n == 0) return NAN;
-    for (int64_t i = 0; i < a->n; i++) same += cli_argmax(a->v + i * a->width, a->width) == cli_argmax(b->v + i * b->width, b->width);
+    for (int64_t i = 0; i < a->n; i++) same += cli_class(a, i) == cli_class(b, i);
     return (double)same / (double)a->n;
 }
 
@@ -272,7 +233,7 @@ json_t *cli_per_class(const cli_rows *r, mcomp_dataset *labels)
     json_t *list = json_array();
     int64_t *pred = predictions(r), *all = malloc(sizeof *all * (size_t)(r->n > 0 ? r->n : 1));
     for (int64_t i = 0; all && i < r->n; i++) all[i] = i;
-    for (int64_t k = 0; pred && all && k < r->width && k < 1000; k++) {
+    for (int64_t k = 0; pred && all && k < (r->width > 1 ? r->width : 2) && k < 1000; k++) {
         int64_t support;
         char number[24];
         const char *name = mcomp_dataset_label_name(labels, k);
@@ -300,8 +261,8 @@ json_t *cli_difference(const cli_rows *x, const cli_rows *y)
     int64_t b = 0, d = 0;
     if (x->n != y->n || x->n == 0) return NULL;
     for (int64_t i = 0; i < x->n; i++) {
-        const int right_x = cli_argmax(x->v + i * x->width, x->width) == x->label[i];
-        const int right_y = cli_argmax(y->v + i * y->width, y->width) == x->label[i];
+        const int right_x = cli_class(x, i) == x->label[i];
+        const int right_y = cli_class(y, i) == x->label[i];
         b += right_x && !right_y;
         d += !right_x && right_y;
     }

@@ -13,6 +13,12 @@ int64_t cli_argmax(const float *v, int64_t n)
     return best;
 }
 
+int64_t cli_class(const cli_rows *r, int64_t i)
+{
+    const float *v = r->v + i * r->width;
+    return r->width > 1 ? cli_argmax(v, r->width) : v[0] > 0.5f;
+}
+
 void cli_rows_free(cli_rows *r)
 {
     free(r->v);

@@ -106,7 +106,7 @@ static int put_number(mcomp_tensor *t, const char *text)
     }
 }
 
-/* --set NAME=VALUE: a number for an input of one element. */
+/* --set NAME=VALUE: a number for every element of an input; a free axis has length 1. */
 static int fix_input(cli *c, mcomp_graph *g, const char *text)
 {
     int st = 0;
@@ -119,12 +119,13 @@ static int fix_input(cli *c, mcomp_graph *g, const char *text)
     memcpy(name, text, (size_t)(eq - text));
     name[eq - text] = 0;
     if (!find_input(g, name, &p)) return cli_fail(c, MCOMP_ARGUMENT, name, "'mcomp inspect' lists the inputs", "the model has no input \"%.100s\"", name);
-    for (int32_t i = 0; i < p.rank; i++) {
-        dims[i] = p.dims[i] < 0 ? 1 : p.dims[i];
-        if (dims[i] != 1) return cli_fail(c, MCOMP_UNSUPPORTED, name, "pass it as data instead", "--set fixes inputs of one element only");
-    }
+    for (int32_t i = 0; i < p.rank; i++) dims[i] = p.dims[i] < 0 ? 1 : p.dims[i];
     CLI_LIB(mcomp_tensor_create(&t, p.dtype, p.rank < 0 ? 0 : p.rank, dims));
+    const int64_t n = mcomp_tensor_elements(t);
+    if (n < 1) CLI_TRY(cli_fail(c, MCOMP_SHAPE, name, "", "--set: the input has no elements"));
     if (!put_number(t, eq + 1)) CLI_TRY(cli_fail(c, MCOMP_ARGUMENT, text, "", "\"%.60s\" is no %s", eq + 1, mcomp_dtype_name(p.dtype)));
+    const uint64_t width = mcomp_tensor_bytes(t) / (uint64_t)n;
+    for (int64_t i = 1; i < n; i++) memcpy((uint8_t *)mcomp_tensor_data(t) + (uint64_t)i * width, mcomp_tensor_data(t), (size_t)width);
     CLI_LIB(mcomp_graph_fix_input(g, name, t));
 done:
     mcomp_tensor_destroy(t);

@@ -20,7 +20,7 @@ MCOMP_API void mcomp_calibrator_destroy(mcomp_calibrator *c);
 MCOMP_API int32_t mcomp_calibrator_feed(mcomp_calibrator *c, int32_t n_inputs, const mcomp_tensor *const *inputs, int64_t label);
 /* Feeds a whole dataset. MCOMP_DATA when it is empty or more than 1 % of the samples are not finite. */
 MCOMP_API int32_t mcomp_calibrator_feed_dataset(mcomp_calibrator *c, mcomp_dataset *d);
-/* Adds the sketches of another calibrator or file of the same model. MCOMP_MISMATCH if the models differ. */
+/* Adds the sketches of another calibrator or file of the same model. MCOMP_DATA if the models differ. */
 MCOMP_API int32_t mcomp_calibrator_merge(mcomp_calibrator *c, const mcomp_calibrator *other);
 MCOMP_API int32_t mcomp_calibrator_save(const mcomp_calibrator *c, const char *path, int32_t overwrite);
 /* Loads a .calib file; g may be NULL (merge and inspection only). */

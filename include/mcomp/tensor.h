@@ -31,7 +31,8 @@ MCOMP_API int64_t mcomp_tensor_elements(const mcomp_tensor *t);
 MCOMP_API const char *mcomp_dtype_name(int32_t dtype);
 /* Name (also numpy's: "<f4", "float32") to code; MCOMP_UNDEFINED if unknown. */
 MCOMP_API int32_t mcomp_dtype_from_name(const char *name);
-/* .npy file (version 1-3, C order) in and out. Codes: PATH, FORMAT, DTYPE, IO. */
+/* .npy file (version 1-3) in and out, in C order in memory. Types that numpy lacks are saved as the smallest that holds
+ * every value: bfloat16 and 8-bit floats as float32, sub-byte integers as int8 or uint8. Codes: PATH, FORMAT, DTYPE, IO. */
 MCOMP_API int32_t mcomp_tensor_load_npy(mcomp_tensor **out, const char *path);
 MCOMP_API int32_t mcomp_tensor_save_npy(const mcomp_tensor *t, const char *path, int32_t overwrite);
 /* ONNX TensorProto file (input_0.pb of a test directory). *name (may be NULL) receives a copy, at most cap bytes. */

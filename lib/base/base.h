@@ -132,6 +132,7 @@ int64_t mc_clock_ns(void); /* monotonic */
 void mc_rng_block(uint64_t seed, uint64_t stream, uint64_t counter, uint32_t out[4]);
 uint64_t mc_hash64(const void *data, size_t bytes, uint64_t seed); /* not cryptographic */
 int32_t mc_sha256_hex(const void *data, uint64_t bytes, char out[65]);
+void mc_sha1_hex(const void *data, uint64_t bytes, char out[41]); /* what ONNX asks of external data; protects nothing */
 
 /* ---- threads (threads.c) --------------------------------------------------------------------------------------- */
 

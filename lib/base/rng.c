@@ -1,6 +1,7 @@
 /* Clock, counter-based random numbers (Philox 4x32-10, Salmon et al., SC 2011), hashing. */
 #include "base/base.h"
 
+#include <sha1.h>
 #include <sha256.h>
 #include <time.h>
 
@@ -53,6 +54,31 @@ uint64_t mc_hash64(const void *data, size_t bytes, uint64_t seed)
     return mix(h ^ w);
 }
 
+static void put_hex(const uint8_t *digest, int n, char *out)
+{
+    for (int i = 0; i < n; i++) {
+        out[2 * i] = "0123456789abcdef"[digest[i] >> 4];
+        out[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
+    }
+    out[2 * n] = 0;
+}
+
+void mc_sha1_hex(const void *data, uint64_t bytes, char out[41])
+{
+    SHA1_CTX ctx;
+    uint8_t digest[SHA1_DIGEST_LENGTH];
+    const uint8_t *p = data;
+    SHA1Init(&ctx);
+    for (; bytes > 0;) {
+        const size_t n = bytes > (1u << 30) ? (1u << 30) : (size_t)bytes;
+        SHA1Update(&ctx, p, n);
+        p += n;
+        bytes -= n;
+    }
+    SHA1Final(digest, &ctx);
+    put_hex(digest, SHA1_DIGEST_LENGTH, out);
+}
+
 int32_t mc_sha256_hex(const void *data, uint64_t bytes, char out[65])
 {
     SHA2_CTX ctx;
@@ -66,10 +92,6 @@ int32_t mc_sha256_hex(const void *data, uint64_t bytes, char out[65])
         bytes -= n;
     }
     SHA256Final(digest, &ctx);
-    for (int i = 0; i < SHA256_DIGEST_LENGTH; i++) {
-        out[2 * i] = "0123456789abcdef"[digest[i] >> 4];
-        out[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
-    }
-    out[64] = 0;
+    put_hex(digest, SHA256_DIGEST_LENGTH, out);
     return MCOMP_OK;
 }

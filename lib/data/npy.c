@@ -1,4 +1,4 @@
-/* .npy arrays (numpy format versions 1 to 3, C order) in and out. Header: "\x93NUMPY", version, little-endian length, a Python
+/* .npy arrays (numpy format versions 1 to 3; Fortran order is turned into C order) in and out. Header: "\x93NUMPY", version, little-endian length, a Python
  * dict literal with the keys descr, fortran_order and shape. */
 #include "data/internal.h"
 
@@ -116,6 +116,26 @@ static void swap_bytes(uint8_t *p, uint64_t bytes, uint32_t width)
         }
 }
 
+/* Fortran order: the first axis runs fastest in the file. 'index' counts in C order, 'from' is the element's place in the file. */
+static void to_c_order(mc_tensor *t, const uint8_t *data)
+{
+    const mc_shape *s = &t->shape;
+    const uint64_t width = (uint64_t)mc_dtype_bits(t->dtype) / 8;
+    int64_t index[MC_MAX_RANK] = {0}, stride[MC_MAX_RANK], from = 0;
+    stride[0] = 1;
+    for (int32_t a = 1; a < s->rank; a++) stride[a] = stride[a - 1] * s->dim[a - 1];
+    const int64_t n = mc_tensor_elements(t);
+    for (int64_t i = 0; i < n; i++) {
+        memcpy((uint8_t *)t->data + (uint64_t)i * width, data + (uint64_t)from * width, width);
+        for (int32_t a = s->rank - 1; a >= 0; a--) {
+            from += stride[a];
+            if (++index[a] < s->dim[a]) break;
+            from -= stride[a] * s->dim[a];
+            index[a] = 0;
+        }
+    }
+}
+
 static int32_t parse_body(mc_tensor **out, npy_header *h, const uint8_t *data, uint64_t bytes, const char *where)
 {
     int32_t st = MCOMP_OK;
@@ -123,12 +143,8 @@ static int32_t parse_body(mc_tensor **out, npy_header *h, const uint8_t *data, u
     int64_t width;
     mc_tensor *t = NULL;
     const int big = h->descr[0] == '>';
-    if (h->fortran && h->shape.rank > 1) {
-        (void)mc_fail(MCOMP_FORMAT, where, "the array is in Fortran order");
-        (void)mc_fail_hint("save numpy.ascontiguousarray(x)");
-        return MCOMP_FORMAT;
-    }
-    if (h->descr[0] == '<' && h->descr[1] == 'U' && mc_parse_i64(h->descr + 2, &width) == MCOMP_OK)
+    const int fortran = h->fortran && h->shape.rank > 1;
+    if (!fortran && h->descr[0] == '<' && h->descr[1] == 'U' && mc_parse_i64(h->descr + 2, &width) == MCOMP_OK)
         return parse_unicode(out, h, width, data, bytes, where);
     if (big) h->descr[0] = '<';
     const int32_t dtype = mc_dtype_from_name(h->descr);
@@ -137,7 +153,8 @@ static int32_t parse_body(mc_tensor **out, npy_header *h, const uint8_t *data, u
     if (need != bytes)
         MC_FAIL(MCOMP_FORMAT, where, "the shape needs %llu bytes, the file holds %llu", (unsigned long long)need, (unsigned long long)bytes);
     MC_TRY(mc_tensor_create(&t, dtype, &h->shape));
-    if (bytes) memcpy(t->data, data, bytes);
+    if (bytes && fortran) to_c_order(t, data);
+    else if (bytes) memcpy(t->data, data, bytes);
     if (big) swap_bytes(t->data, bytes, (uint32_t)mc_dtype_bits(dtype) / 8);
     *out = t;
     return MCOMP_OK;
@@ -201,17 +218,45 @@ static const char *descr_of(int32_t dtype)
     return NULL;
 }
 
+/* The numpy type that holds every value of a type that numpy lacks (bfloat16, 8-bit floats, sub-byte integers). */
+static int32_t widened(mc_tensor **out, const mc_tensor *x, const char *path)
+{
+    int32_t st = MCOMP_OK;
+    int32_t to = MCOMP_UNDEFINED;
+    mc_tensor *t = NULL;
+    switch (x->dtype) {
+    case MCOMP_U4: case MCOMP_U2: to = MCOMP_U8; break;
+    case MCOMP_I4: case MCOMP_I2: to = MCOMP_I8; break;
+    case MCOMP_STRING: case MCOMP_UNDEFINED: case MCOMP_C64: case MCOMP_C128: break;
+    default: to = MCOMP_F32; break;
+    }
+    if (to == MCOMP_UNDEFINED) MC_FAIL(MCOMP_DTYPE, path, "numpy has no type for %s", mc_dtype_name(x->dtype));
+    MC_TRY(mc_tensor_create(&t, to, &x->shape));
+    const int64_t n = mc_tensor_elements(x);
+    for (int64_t i = 0; i < n; i++) mc_tensor_set_f64(t, i, mc_tensor_get_f64(x, i));
+    *out = t;
+    return MCOMP_OK;
+done:
+    mc_tensor_destroy(t);
+    return st;
+}
+
 int32_t mcomp_tensor_save_npy(const mcomp_tensor *t, const char *path, int32_t overwrite)
 {
     int32_t st = MCOMP_OK;
     mc_writer *w = NULL;
     mc_str dict = {0};
+    mc_tensor *wide = NULL;
     MC_API_ENTER();
     MC_CHECK_ARG(1, t, "t", "is NULL");
     MC_CHECK_ARG(2, path, "path", "is NULL");
     const mc_tensor *x = &t->t;
     const char *descr = descr_of(x->dtype);
-    if (!descr) MC_FAIL(MCOMP_DTYPE, path, "numpy has no type for %s", mc_dtype_name(x->dtype));
+    if (!descr) {
+        MC_TRY(widened(&wide, x, path));
+        x = wide;
+        descr = descr_of(x->dtype);
+    }
     MC_TRY(mc_str_appendf(&dict, "{'descr': '%s', 'fortran_order': False, 'shape': (", descr));
     for (int32_t i = 0; i < x->shape.rank; i++) MC_TRY(mc_str_appendf(&dict, i ? ", %lld" : "%lld", (long long)x->shape.dim[i]));
     MC_TRY(mc_str_append(&dict, x->shape.rank == 1 ? ",), }" : "), }"));
@@ -227,5 +272,6 @@ int32_t mcomp_tensor_save_npy(const mcomp_tensor *t, const char *path, int32_t o
 done:
     mc_writer_abort(w);
     mc_str_free(&dict);
+    mc_tensor_destroy(wide);
     return st;
 }

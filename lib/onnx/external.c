@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -127,6 +128,7 @@ static int32_t open_one(mc_onnx_file *f, const char *location)
     mc_onnx_external *e = &f->externals[f->n_externals];
     e->location = mc_strdup(location);
     e->buffer = e->location ? mc_buffer_from_mapping(&map) : NULL;
+    e->sha1[0] = 0;
     if (!e->buffer) {
         mc_free(e->location);
         st = MCOMP_NO_MEMORY;
@@ -155,5 +157,17 @@ int32_t mc_onnx_external_find(mc_onnx_file *f, const char *location, mc_buffer *
             *out = f->externals[i].buffer;
             return MCOMP_OK;
         }
+    return mc_fail(MCOMP_PATH, location, "the external data is not open");
+}
+
+int32_t mc_onnx_external_check(mc_onnx_file *f, const char *location, const char *checksum, const char *where)
+{
+    for (int64_t i = 0; i < f->n_externals; i++) {
+        mc_onnx_external *e = &f->externals[i];
+        if (strcmp(e->location, location) != 0) continue;
+        if (!e->sha1[0]) mc_sha1_hex(mc_buffer_data(e->buffer), mc_buffer_bytes(e->buffer), e->sha1);
+        if (strcasecmp(e->sha1, checksum) == 0) return MCOMP_OK;
+        return mc_fail(MCOMP_FORMAT, where, "the checksum of \"%s\" is not the one that the model names", location);
+    }
     return mc_fail(MCOMP_PATH, location, "the external data is not open");
 }

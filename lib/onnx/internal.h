@@ -41,6 +41,7 @@ void mc_onnx_skeleton_free(mc_onnx_skeleton *s);
 typedef struct mc_onnx_external {
     char *location;
     mc_buffer *buffer;
+    char sha1[41]; /* of the whole file, once somebody asked */
 } mc_onnx_external;
 typedef struct mc_onnx_file {
     mcomp_context *ctx;
@@ -59,6 +60,8 @@ typedef struct mc_onnx_file {
 /* external.c: resolves a location below the model's folder, once for every tensor-bearing field. */
 int32_t mc_onnx_external_open_all(mc_onnx_file *f, const mc_str *locations);
 int32_t mc_onnx_external_find(mc_onnx_file *f, const char *location, mc_buffer **out); /* borrowed */
+/* `checksum` of external data: SHA-1 of the whole file in hexadecimal. MCOMP_FORMAT when it is another. */
+int32_t mc_onnx_external_check(mc_onnx_file *f, const char *location, const char *checksum, const char *where);
 
 /* tensor_in.c */
 int32_t mc_onnx_tensor_in(mc_onnx_file *f, const McOnnx__Tensor *p, const char *where, mc_tensor **out);

@@ -144,7 +144,7 @@ static int32_t form_of(const mc_node *n)
 
 int32_t mc_onnx_need_of(const mc_node *n)
 {
-    int is_default;
+    int is_default = 0;
     if (!n->desc) return n->version;
     int32_t need = form_of(n);
     const uint32_t types = types_of(n);

@@ -147,7 +147,7 @@ static int32_t from_strings(const McOnnx__Tensor *p, const char *where, const mc
 }
 
 typedef struct external_entry {
-    const char *location;
+    const char *location, *checksum;
     int64_t offset, length; /* -1: not given */
 } external_entry;
 
@@ -155,7 +155,7 @@ static int32_t read_external(const McOnnx__Tensor *p, const char *where, externa
 {
     uint32_t seen = 0;
     static const char *const keys[] = {"location", "offset", "length", "checksum", "basepath"};
-    *e = (external_entry){NULL, 0, -1};
+    *e = (external_entry){NULL, NULL, 0, -1};
     for (size_t i = 0; i < p->n_external_data; i++) {
         const char *key = mc_onnx_text(p->external_data[i]->key), *value = mc_onnx_text(p->external_data[i]->value);
         int32_t k = 0;
@@ -164,6 +164,7 @@ static int32_t read_external(const McOnnx__Tensor *p, const char *where, externa
         if (seen & 1u << k) return mc_fail(MCOMP_FORMAT, where, "the key \"%s\" of external data comes twice", key);
         seen |= 1u << k;
         if (k == 0) e->location = value;
+        if (k == 3) e->checksum = value;
         if (k != 1 && k != 2) continue;
         if (mc_parse_i64(value, k == 1 ? &e->offset : &e->length) != MCOMP_OK || (k == 1 ? e->offset : e->length) < 0)
             return mc_fail(MCOMP_FORMAT, where, "the %s \"%s\" of external data is no size", key, value);
@@ -179,6 +180,7 @@ static int32_t from_external(mc_onnx_file *f, const McOnnx__Tensor *p, const cha
     mc_buffer *b;
     MC_TRY(read_external(p, where, &e));
     MC_TRY(mc_onnx_external_find(f, e.location, &b));
+    if (e.checksum) MC_TRY(mc_onnx_external_check(f, e.location, e.checksum, where));
     if (e.length >= 0 && (uint64_t)e.length != bytes)
         MC_FAIL(MCOMP_FORMAT, where, "the external data has %lld bytes; the shape needs %llu", (long long)e.length, (unsigned long long)bytes);
     if ((uint64_t)e.offset > mc_buffer_bytes(b) || bytes > mc_buffer_bytes(b) - (uint64_t)e.offset)

@@ -327,27 +327,58 @@ static int match_groups(const mc_type *v, const mc_type *w, regroup *r)
     return i == nv && j == nw;
 }
 
+/* Merged axes that are neighbours before the Transpose too, but in another order (channel shuffle): `inner` brings them into the
+ * order they are merged in, and l->perm and x (the type it is done on) follow. 1 if anything had to be moved. */
+static int sort_groups(mc_layout *l, mc_type *x, const regroup *r, int64_t *inner)
+{
+    int any = 0;
+    int64_t place[MC_MAX_RANK];
+    const mc_type old = *x;
+    for (int32_t i = 0; i < l->rank; i++) inner[i] = i;
+    for (int32_t group = 0, v0 = 0; group < r->n; v0 += r->nv[group], group++) {
+        int64_t low = l->rank, high = -1;
+        for (int32_t i = 0; i < r->nv[group]; i++) {
+            const int64_t at = l->perm[r->v[v0 + i]];
+            low = at < low ? at : low;
+            high = at > high ? at : high;
+        }
+        if (high - low + 1 != r->nv[group]) continue;
+        for (int32_t i = 0; i < r->nv[group]; i++) {
+            any |= l->perm[r->v[v0 + i]] != low + i;
+            inner[low + i] = l->perm[r->v[v0 + i]];
+        }
+    }
+    for (int32_t i = 0; i < l->rank; i++) {
+        x->dim[i] = old.dim[inner[i]];
+        place[inner[i]] = i;
+    }
+    for (int32_t i = 0; any && i < l->rank; i++) l->perm[i] = place[l->perm[i]];
+    return any;
+}
+
+/* Axis j of w (-1: none) and the axes of 1 right behind it. */
+static void emit_with_units(const mc_type *w, int32_t j, mc_type *to, int64_t *perm, int32_t *at)
+{
+    for (int32_t i = j < 0 ? 0 : j; i < w->rank && (i == j || w->dim[i] == 1); i++) {
+        to->dim[*at] = w->dim[i];
+        perm[i] = (*at)++;
+    }
+}
+
 /* Type of the Reshape when it is done before the Transpose, and the Transpose behind it. 0 if merged axes are not neighbours there. */
 static int plan_reshape(const mc_layout *l, const mc_type *x, const mc_type *w, const regroup *r, mc_type *to, int64_t *perm)
 {
     int32_t at = 0, order[MC_MAX_RANK];
     const int32_t n = non_units(x, order);
     *to = *w;
+    emit_with_units(w, -1, to, perm, &at);
     for (int32_t k = 0; k < n;) {
         int32_t group = 0, v0 = 0, w0 = 0;
         while (group < r->n && l->perm[r->v[v0]] != order[k]) v0 += r->nv[group], w0 += r->nw[group], group++;
         if (group == r->n) return 0;
         for (int32_t i = 0; i < r->nv[group]; i++, k++)
             if (k == n || l->perm[r->v[v0 + i]] != order[k]) return 0;
-        for (int32_t j = 0; j < r->nw[group]; j++) {
-            to->dim[at] = w->dim[r->w[w0 + j]];
-            perm[r->w[w0 + j]] = at++;
-        }
-    }
-    for (int32_t j = 0; j < w->rank; j++) {
-        if (w->dim[j] != 1) continue;
-        to->dim[at] = 1;
-        perm[j] = at++;
+        for (int32_t j = 0; j < r->nw[group]; j++) emit_with_units(w, r->w[w0 + j], to, perm, &at);
     }
     return at == w->rank;
 }
@@ -357,14 +388,22 @@ static int32_t move_reshape(mc_layout *l, int32_t *moved)
 {
     int32_t st = MCOMP_OK;
     mc_node *u = l->u;
-    const mc_type *w = &u->out[0]->type, *x = &l->t->in[0]->type;
-    mc_type to;
-    int64_t perm[MC_MAX_RANK];
+    const mc_type *w = &u->out[0]->type;
+    mc_type to, x = l->t->in[0]->type;
+    int64_t perm[MC_MAX_RANK], inner[MC_MAX_RANK];
     regroup groups;
-    mc_value *r, *y;
-    if (l->index != 0 || w->rank < 0 || x->rank != l->rank || !match_groups(&l->t->out[0]->type, w, &groups)) return MCOMP_OK;
-    if (!plan_reshape(l, x, w, &groups, &to, perm)) return MCOMP_OK;
-    MC_TRY(mc_reshaped(l->g, ORIGIN, l->t->in[0], &to, &r));
+    mc_value *from = l->t->in[0], *r, *y;
+    mc_layout sorted = *l;
+    if (l->index != 0 || w->rank < 0 || x.rank != l->rank || !match_groups(&l->t->out[0]->type, w, &groups)) return MCOMP_OK;
+    const int shuffle = sort_groups(&sorted, &x, &groups, inner);
+    if (!plan_reshape(&sorted, &x, w, &groups, &to, perm)) return MCOMP_OK;
+    if (shuffle) {
+        int whole = 1; /* nothing is won if the rest of the order stays as it was */
+        for (int32_t i = 0; i < w->rank; i++) whole &= perm[i] == i;
+        if (whole) return MCOMP_OK;
+        MC_TRY(mc_transposed(l->g, "layout_operand", from, l->rank, inner, &from));
+    }
+    MC_TRY(mc_reshaped(l->g, ORIGIN, from, &to, &r));
     if (!r) return MCOMP_OK;
     MC_TRY(mc_transposed(l->g, ORIGIN, r, w->rank, perm, &y));
     if (y == l->t->in[0] && u->out[0]->flags & MC_VALUE_OUTPUT && y->flags & (MC_VALUE_INPUT | MC_VALUE_OUTPUT)) return MCOMP_OK;

@@ -59,6 +59,16 @@ static int32_t neutral_operand(const mc_node *n)
     return -1;
 }
 
+/* Sum of two is Add, which every later pass and the quantizer know. */
+static int32_t sum_to_add(mc_graph *g, mc_node *n)
+{
+    mc_node *add;
+    if (!mc_node_is(n, "Sum") || n->n_in != 2 || !n->in[0] || !n->in[1] || !n->out[0]) return MCOMP_OK;
+    const int32_t st = mc_rewrite(g, "", "Add", "noop", n, 2, n->in, n->out[0], &add);
+    if (st == MCOMP_OK) mc_graph_remove_node(g, n);
+    return st;
+}
+
 /* The input that the node passes on, or -1. */
 static int32_t passed_on(const mc_node *n)
 {
@@ -81,6 +91,7 @@ int32_t mc_pass_noop(mc_graph *g, const mc_pass_options *o)
         if (n->dead) continue;
         const int32_t k = passed_on(n);
         if (k >= 0) MC_TRY(mc_bypass(g, n, n->in[k], &done));
+        else MC_TRY(sum_to_add(g, n));
     }
 done:
     return st;

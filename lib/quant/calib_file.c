@@ -225,7 +225,7 @@ int32_t mcomp_calibrator_load(mcomp_calibrator **out, mcomp_context *ctx, const 
     if (g) {
         MC_TRY(mcomp_calibrator_create(&c, ctx, g));
         if (strcmp(c->fingerprint, file->fingerprint) != 0) {
-            st = mc_fail(MCOMP_MISMATCH, path, "was made with another model");
+            st = mc_fail(MCOMP_DATA, path, "was made with another model");
             mc_fail_hint("calibrate again with this model");
             goto done;
         }

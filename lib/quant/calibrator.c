@@ -229,7 +229,7 @@ int32_t mcomp_calibrator_merge(mcomp_calibrator *c, const mcomp_calibrator *othe
     MC_CHECK_ARG(2, other, "other", "is NULL");
     MC_CHECK_ARG(2, other != c, "other", "is the same calibrator");
     if (strcmp(c->fingerprint, other->fingerprint) != 0) {
-        st = mc_fail(MCOMP_MISMATCH, NULL, "the two calibrations are of different models (%s, %s)", c->fingerprint,
+        st = mc_fail(MCOMP_DATA, NULL, "the two calibrations are of different models (%s, %s)", c->fingerprint,
                      other->fingerprint);
         mc_fail_hint("calibrate again with the model that is used now");
         return st;

@@ -256,7 +256,7 @@ int32_t mcomp_quantizer_apply(mcomp_graph **out, mcomp_quantizer *q, const mcomp
     if (calibrator) {
         mc_calib_fingerprint(g->g, fingerprint);
         if (strcmp(fingerprint, calibrator->fingerprint) != 0)
-            return mc_fail(MCOMP_MISMATCH, NULL, "the calibration was made with another model");
+            return mc_fail(MCOMP_DATA, NULL, "the calibration was made with another model");
         if (calibrator->samples == calibrator->skipped) return mc_fail(MCOMP_DATA, NULL, "the calibration saw no usable sample");
     }
     made = mc_calloc(1, sizeof *made);

@@ -240,7 +240,7 @@ static int32_t make(mcomp_exec *e, const mcomp_tensor *const *inputs, int64_t n_
     for (int64_t i = 0; i < s->g->n_inputs; i++) run[i] = mc_type_of(&inputs[i]->t);
     b->dims = mc_malloc((size_t)(n_dims + 1) * sizeof *b->dims);
     if (!b->dims) MC_FAIL(MCOMP_NO_MEMORY, "", "no memory for new shapes");
-    memcpy(b->dims, e->dims, (size_t)n_dims * sizeof *b->dims);
+    if (n_dims > 0) memcpy(b->dims, e->dims, (size_t)n_dims * sizeof *b->dims);
     b->n_dims = n_dims;
     for (int32_t exact = 0; exact < 2; exact++) {
         pthread_mutex_lock(&s->lock);
@@ -301,7 +301,7 @@ int32_t mc_exec_bind(mcomp_exec *e, const mcomp_tensor *const *inputs, mc_bindin
     const uint64_t hash = mc_hash64(e->dims, (size_t)n * sizeof *e->dims, 0);
     for (int64_t i = 0; i < e->n_bindings; i++) {
         b = e->bindings[i];
-        if (b->hash != hash || b->n_dims != n || memcmp(b->dims, e->dims, (size_t)n * sizeof *e->dims) != 0) continue;
+        if (b->hash != hash || b->n_dims != n || (n > 0 && memcmp(b->dims, e->dims, (size_t)n * sizeof *e->dims) != 0)) continue;
         b->used = ++e->clock;
         *out = b;
         return MCOMP_OK;

@@ -23,7 +23,7 @@ int32_t mc_shape_elements(const mc_shape *s, int64_t *elements)
 
 int32_t mc_size_bytes(int32_t dtype, const mc_shape *s, uint64_t *bytes)
 {
-    int64_t n;
+    int64_t n = 0;
     uint64_t bits;
     const int32_t st = mc_shape_elements(s, &n);
     if (st != MCOMP_OK) return st;

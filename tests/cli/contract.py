@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The command line contract: exit codes, exactly one JSON object on stdout, keys, files replaced only when asked. Needs the data folder."""
+import gzip
 import json
 import math
 import os
@@ -127,11 +128,66 @@ def on_models(tmp):
     check(answer(0, "inspect", f"{tmp}/c.onnx")["model"]["opset"]["ai.onnx"] == 17, "convert raised the opset")
 
 
+def read_f32(path):
+    """Shape and values of a float32 .npy."""
+    raw = open(path, "rb").read()
+    n = struct.unpack("<H", raw[8:10])[0]
+    shape = eval(raw[10:10 + n].decode().split("'shape': ")[1].split("}")[0].rstrip(", \n"))
+    return shape, struct.unpack(f"<{(len(raw) - 10 - n) // 4}f", raw[10 + n:])
+
+
+def auc(rows, labels):
+    """Mean over the classes of one against the rest by softmax probability, pair by pair."""
+    p = []
+    for r in rows:
+        e = [math.exp(v - max(r)) for v in r]
+        p.append([v / sum(e) for v in e])
+    each = []
+    for k in range(len(p[0])):
+        pos, neg = [v[k] for v, y in zip(p, labels) if y == k], [v[k] for v, y in zip(p, labels) if y != k]
+        each += [sum((a > b) + 0.5 * (a == b) for a in pos for b in neg) / (len(pos) * len(neg))] if pos and neg else []
+    return sum(each) / len(each)
+
+
+def measured(tmp):
+    """Numbers that a script can recompute, and calibrations that do not fit the model."""
+    m = f"{DATA}/models/mnist8.onnx"
+    idx = f"idx:{DATA}/datasets/train-images-idx3-ubyte.gz,{DATA}/datasets/train-labels-idx1-ubyte.gz@limit=60"
+    rows = list(zip(*[iter(read_f32(answer(0, "run", m, "--data", idx, "--out", f"{tmp}/auc")["outputs"][0]["path"])[1])] * 10))
+    with gzip.open(idx.split(",")[1].split("@")[0]) as f:
+        truth = list(f.read(68)[8:])
+    labels = [(y + 1) % 10 if i % 4 == 0 else y for i, y in enumerate(truth)]  # some wrong, or every metric is 1
+    npz(f"{tmp}/wrong.npz", Input3=("<f4", "(60, 1, 28, 28)", b"".join(struct.pack("<784f", *im) for im in images(60))), label=("<i8", "(60,)", struct.pack("<60q", *labels)))
+    j = answer(0, "eval", m, "--data", f"{tmp}/wrong.npz", "--metric", "auc", keys=("metric",))
+    check(abs(j["metric"]["value"] - auc(rows, labels)) < 1e-5, f"auc of ten classes is that of the pairs ({j['metric']}, {auc(rows, labels)})")
+    whole = f"{tmp}/whole.calib"
+    answer(0, "calibrate", m, "--data", idx, "-o", whole)
+    for part, which in (("p", "limit=25"), ("q", "skip=25,limit=35")):
+        answer(0, "calibrate", m, "--data", idx.replace("limit=60", which), "-o", f"{tmp}/{part}.calib")
+    answer(0, "calibrate", "--merge", "-o", f"{tmp}/pq.calib", f"{tmp}/q.calib", f"{tmp}/p.calib")
+    files = []
+    for c, threads in ((whole, "1"), (f"{tmp}/pq.calib", "2")):
+        answer(0, "quantize", m, "--calib", c, "--threads", threads, "-o", f"{tmp}/same.onnx", "-f")
+        files.append(open(f"{tmp}/same.onnx", "rb").read())
+    check(files[0] == files[1], "two merged calibrations and two threads give the bytes of one pass and one thread")
+    bert = f"{DATA}/models/bert_toy_optimized.onnx"
+    answer(2, "quantize", bert, "--calib", whole, "-o", f"{tmp}/foreign.onnx")
+    check(not os.path.exists(f"{tmp}/foreign.onnx"), "a calibration of another model writes nothing")
+    answer(0, "bench", bert, "--shape", "input_ids=2,16", "--runs", "3")  # the other inputs share the axes
+
+
+def images(n):
+    with gzip.open(f"{DATA}/datasets/train-images-idx3-ubyte.gz") as f:
+        f.read(16)
+        return [f.read(784) for _ in range(n)]
+
+
 def main():
     usage()
     if DATA:
         with tempfile.TemporaryDirectory() as tmp:
             on_models(tmp)
+            measured(tmp)
     elif os.environ.get("CI") == "true":
         check(False, "no test data under CI")
     else:

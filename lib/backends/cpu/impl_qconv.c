@@ -88,7 +88,8 @@ static int32_t prepare(mc_cpu_step *s)
     s->state = c;
     if (!read_node(s->node, c)) MC_FAIL(MCOMP_UNSUPPORTED, s->node->name, "QConv of an unknown form");
     const mc_type *x = mc_cpu_in_type(s->node, 0), *y = mc_cpu_out_type(s->node, 0);
-    const mc_q_layout layout = {MC_Q_OIHW, (int32_t)c->win.groups, c->m, c->cg, c->win.kh, c->win.kw, c->runs};
+    const mc_q_layout layout = {.order = MC_Q_OIHW, .groups = (int32_t)c->win.groups, .n = c->m, .channels = c->cg, .kh = c->win.kh,
+                                .kw = c->win.kw, .rows_as_runs = c->runs};
     c->w = mc_calloc((size_t)c->win.groups, sizeof *c->w);
     c->init = mc_calloc((size_t)(c->win.groups * mc_q_padded(c->m)), sizeof *c->init);
     if (!c->w || !c->init) MC_FAIL(MCOMP_NO_MEMORY, s->node->name, "no memory for a convolution");

@@ -63,7 +63,7 @@ static int32_t prepare(mc_cpu_step *s)
     s->state = l;
     const mc_type *x = mc_cpu_in_type(s->node, 0);
     const int trans = mc_attr_i(s->node, "trans_w", 0) != 0;
-    const mc_q_layout layout = {trans ? MC_Q_NK : MC_Q_KN, 1, cols, k, 1, 1, 0};
+    const mc_q_layout layout = {.order = trans ? MC_Q_NK : MC_Q_KN, .groups = 1, .n = cols, .channels = k, .kh = 1, .kw = 1};
     l->mode = mode_of(s->node);
     l->copy = x->dtype != MCOMP_U8 || k % 4 != 0;
     l->k = k;

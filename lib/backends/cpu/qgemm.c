@@ -34,7 +34,7 @@ static int8_t *gather(const pack_job *j)
         for (int64_t t = 0; t < taps; t++)
             for (int64_t c = 0; c < l->channels; c++) {
                 const int64_t at = l->order == MC_Q_KN ? c * l->n + n : ((first + n) * l->channels + c) * taps + t;
-                out[n * depth + t * l->channels + c] = j->w[at];
+                out[n * depth + t * l->channels + c] = (int8_t)((uint8_t)j->w[at] ^ l->flip);
             }
     return out;
 }
@@ -69,9 +69,9 @@ int32_t mc_q_pack(const mc_cpu_step *s, int32_t index, const mc_q_layout *l, mc_
         char key[160];
         const void *block = NULL;
         pack_job j = {&s->kernels->int8, l, mc_value_const(v)->data, g, shape_of(l), 0};
-        snprintf(key, sizeof key, "qgemm:%s:%llx:%d:%d.%d:%lld.%lld.%lld:%d:bytes", mc_isa_name(mc_cpu_isa()),
+        snprintf(key, sizeof key, "qgemm:%s:%llx:%d:%d.%d:%lld.%lld.%lld:%d.%u:bytes", mc_isa_name(mc_cpu_isa()),
                  (unsigned long long)id, l->order, l->groups, g, (long long)l->channels, (long long)l->kh, (long long)l->kw,
-                 l->rows_as_runs);
+                 l->rows_as_runs, l->flip);
         /* the size depends on the weights; it is kept too, so that another plan need not look at them */
         MC_TRY(s->host->pack(s->store, key, sizeof j.bytes, fill_bytes, &j, &block));
         memcpy(&j.bytes, block, sizeof j.bytes);

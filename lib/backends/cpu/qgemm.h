@@ -24,6 +24,7 @@ typedef struct mc_q_layout {
     int32_t order;                 /* MC_Q_KN.. */
     int32_t groups;
     int64_t n, channels, kh, kw;   /* a group: n columns, depth channels * kh * kw */
+    uint32_t flip;                 /* 0x80: W is unsigned; w - 128 is packed */
     int32_t rows_as_runs;          /* OIHW: one run a kernel row (kw * channels) instead of one a tap (channels) */
 } mc_q_layout;
 

@@ -9,7 +9,7 @@ static const char *const tiers[] = {"ref", "avx2", "avx512", "avx512_vnni"};
 
 static void check(int tier, const char *kernel, const char *op, const char *attrs, uint32_t constant, int32_t n_in, mc_tensor *const *in)
 {
-    const int onnx = strstr(op, "Linear") != NULL && op[1] != 'L'; /* QuantizeLinear and its like */
+    const int onnx = (strstr(op, "Linear") != NULL && op[1] != 'L') || strstr(op, "Integer") != NULL;
     mc_node_case c = {.domain = onnx ? "" : "mcomp", .op = op, .attrs = attrs, .n_in = n_in, .n_out = strncmp(op, "Dyn", 3) == 0 ? 3 : 1, .constant = constant, .kernel = kernel};
     setenv("MCOMP_ISA", tiers[tier], 1);
     for (int32_t k = 0; k < n_in; k++) c.in[k] = in[k];
@@ -135,6 +135,15 @@ START_TEST(casts)
 }
 END_TEST
 
+START_TEST(matmul_integer)
+{
+    CHECK("qgemm_s32", "MatMulInteger", NULL, 2, U8(1, 3, 17, 64), S8(2, 64, 33));
+    CHECK("qgemm_s32", "MatMulInteger", NULL, 2, S8(1, 70, 37), S8(2, 37, 200), S8(3, 1));
+    CHECK("qgemm_s32", "MatMulInteger", NULL, 2 + 8, U8(1, 70, 37), U8(2, 37, 200), U8(3, 1), U8(4, 1));
+    CHECK("qgemm_s32", "MatMulInteger", NULL, 2 + 8, U8(1, 5, 37), S8(2, 37, 20), U8(3, 1), S8(4, 20));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("cpu_int8");
@@ -146,6 +155,7 @@ int main(void)
     tcase_add_loop_test(t, pools, 0, n);
     tcase_add_loop_test(t, elementwise, 0, n);
     tcase_add_loop_test(t, casts, 0, n);
+    tcase_add_loop_test(t, matmul_integer, 0, n);
     suite_add_tcase(s, t);
     return mc_test_main(s);
 }

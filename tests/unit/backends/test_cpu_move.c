@@ -89,6 +89,18 @@ START_TEST(pad)
 }
 END_TEST
 
+START_TEST(resize)
+{
+    static const char *const forms[] = {NULL, "coordinate_transformation_mode='asymmetric' nearest_mode='floor'", "coordinate_transformation_mode='asymmetric'"};
+    for (size_t f = 0; f < 3; f++)
+        for (size_t k = 0; k < 4; k++)
+            CHECK("resize", "Resize", forms[f], 8, T(dtypes[k], 1, 2, 5, 7, 9), NULL, NULL, mc_test_ints(4, 2, 5, 14, 18));
+    for (size_t k = 0; k < 4; k++) CHECK("resize", "Resize", NULL, 8, T(dtypes[k], 1, 1, 7, 9, 4), NULL, NULL, mc_test_ints(4, 1, 21, 45, 4));
+    CHECK("ref", "Resize", "coordinate_transformation_mode='asymmetric'", 8, F(1, 1, 3, 70, 9), NULL, NULL, mc_test_ints(4, 1, 3, 210, 9));
+    CHECK("ref", "Resize", NULL, 8, F(1, 1, 3, 70, 9), NULL, NULL, mc_test_ints(4, 1, 3, 100, 9));
+}
+END_TEST
+
 START_TEST(selecting)
 {
     static const char *const compare[] = {"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"}, *const arithmetic[] = {"Add", "Sub", "Mul", "Min", "Max"};
@@ -150,6 +162,7 @@ int main(void)
     tcase_add_loop_test(t, views, n - 1, n);
     tcase_add_loop_test(t, gather, n - 1, n);
     tcase_add_loop_test(t, pad, n - 1, n);
+    tcase_add_loop_test(t, resize, n - 1, n);
     tcase_add_loop_test(t, selecting, n - 1, n);
     tcase_add_loop_test(t, cast, n - 1, n);
     tcase_add_loop_test(t, glue, n - 1, n);

@@ -88,6 +88,37 @@ START_TEST(npy_refuses_damage)
 }
 END_TEST
 
+START_TEST(npy_fortran_order)
+{
+    uint8_t file[256];
+    mc_tensor *t;
+    const int16_t column_major[12] = {0, 6, 2, 8, 4, 10, 1, 7, 3, 9, 5, 11}; /* [2, 3, 2], first axis fastest */
+    const size_t n = make_npy(file, "<i2", "(2, 3, 2)", column_major, sizeof column_major);
+    char *order = strstr((char *)file + 10, "False");
+    memcpy(order, "True ", 5);
+    mc_ck_ok(mc_npy_parse(&t, file, n, "x"));
+    for (int i = 0; i < 12; i++) ck_assert_int_eq(((int16_t *)t->data)[i], i);
+    mc_tensor_destroy(t);
+}
+END_TEST
+
+/* numpy has no bfloat16: the file holds the same values as float32. */
+START_TEST(npy_widens_types_numpy_lacks)
+{
+    mcomp_tensor *t, *u;
+    const int64_t dims[1] = {3};
+    const float v[3] = {1.5f, -0.25f, 65280.0f};
+    mc_ck_ok(mcomp_tensor_create(&t, MCOMP_BF16, 1, dims));
+    for (int i = 0; i < 3; i++) mc_tensor_set_f64(&t->t, i, (double)v[i]);
+    mc_ck_ok(mcomp_tensor_save_npy(t, at("bf.npy"), 1));
+    mc_ck_ok(mcomp_tensor_load_npy(&u, at("bf.npy")));
+    ck_assert_int_eq(mcomp_tensor_dtype(u), MCOMP_F32);
+    ck_assert_mem_eq(mcomp_tensor_data(u), v, sizeof v);
+    mcomp_tensor_destroy(t);
+    mcomp_tensor_destroy(u);
+}
+END_TEST
+
 START_TEST(npy_round_trip)
 {
     mcomp_tensor *t, *u;
@@ -242,6 +273,8 @@ int main(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, npy_types_and_byte_order);
     tcase_add_test(c, npy_refuses_damage);
+    tcase_add_test(c, npy_fortran_order);
+    tcase_add_test(c, npy_widens_types_numpy_lacks);
     tcase_add_test(c, npy_round_trip);
     tcase_add_test(c, npz_members_and_damage);
     tcase_add_test(c, idx_and_raw);

@@ -212,6 +212,26 @@ START_TEST(bad_offsets)
 }
 END_TEST
 
+START_TEST(checksums)
+{
+    mc_graph *g;
+    pb graph, t = pb_external("w", "w.bin", 5, "0", "16");
+    static const float v[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    char sha1[41];
+    mc_sha1_hex("abc", 3, sha1);
+    ck_assert_str_eq(sha1, "a9993e364706816aba3e25717850c26c9cd0d89d");
+    pb_entry(&t, "checksum", sha1, 40);
+    place(0, &t, &graph);
+    ck_assert_int_eq(load_model(&graph, &g), MCOMP_FORMAT);
+    t = pb_external("w", "w.bin", 5, "0", "16");
+    mc_sha1_hex(v, sizeof v, sha1);
+    pb_entry(&t, "checksum", sha1, 40);
+    place(0, &t, &graph);
+    mc_ck_ok(load_model(&graph, &g));
+    mc_graph_destroy(g);
+}
+END_TEST
+
 START_TEST(from_memory_there_is_no_folder)
 {
     mc_graph *g;
@@ -264,6 +284,7 @@ int main(void)
     tcase_add_test(t, bad_locations);
     tcase_add_test(t, places_that_are_not_read);
     tcase_add_test(t, bad_offsets);
+    tcase_add_test(t, checksums);
     tcase_add_test(t, from_memory_there_is_no_folder);
     tcase_add_test(t, linked_model);
     tcase_add_test(t, no_descriptor_is_left_open);

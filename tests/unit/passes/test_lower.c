@@ -185,7 +185,7 @@ START_TEST(channels_last_region)
     mc_ck_ok(mc_node_set_i(y->producer, "keepdims", 0));
     mc_test_output(g, dense(g, y, 15, 4, 3), "y");
     mc_graph *r = mc_test_passes(g, all, 1e-4, 1e-5);
-    ck_assert_int_eq(mc_test_count(r, "mcomp", "Conv"), 5);
+    ck_assert_int_eq(mc_test_count(r, "mcomp", "Conv"), 6); /* one of them is the scale and shift */
     ck_assert_int_eq(mc_test_count(r, "mcomp", "GlobalAveragePool"), 2);
     ck_assert_int_eq(mc_test_count(r, "", "Transpose"), 2);
     mc_graph_destroy(r);
@@ -232,6 +232,45 @@ START_TEST(reshapes_behind_convolutions)
 }
 END_TEST
 
+/* ShuffleNet's shuffle: [B,g,c,H,W] -> [B,c,g,H,W] costs one Transpose of the last axes, not three of everything. */
+START_TEST(channel_shuffle)
+{
+    for (int known = 0; known < 2; known++) {
+        mc_graph *g = mc_test_graph();
+        int64_t b = 1;
+        if (!known) mc_ck_ok(mc_graph_symbol(g, "B", &b));
+        mc_value *x = mc_test_input(g, "x", MCOMP_F32, 4, (int64_t[]){b, 4, 5, 6});
+        mc_value *y = mc_test_op(g, "Reshape", 2, conv(g, x, 1, 4, 6, 1, 2), mc_test_i64s(g, 5, (int64_t)-1, (int64_t)2, (int64_t)3, (int64_t)5, (int64_t)6));
+        y = transpose(g, y, 5, (int64_t[]){0, 2, 1, 3, 4});
+        y = mc_test_op(g, "Reshape", 2, y, mc_test_i64s(g, 4, (int64_t)-1, (int64_t)6, (int64_t)5, (int64_t)6));
+        y = mc_test_op(g, "Sum", 2, conv(g, y, 3, 6, 6, 3, 6), y);
+        mc_test_output(g, y, "y");
+        mc_graph *r = mc_test_passes(g, all, 1e-4, 1e-5);
+        ck_assert_int_eq(mc_test_count(r, "", "Transpose"), 3); /* input, shuffle, output */
+        ck_assert_int_eq(mc_test_count(r, "mcomp", "Conv"), 2);
+        ck_assert_int_eq(mc_test_count(r, "", "Add") + mc_test_count(r, "", "Sum"), 0);
+        mc_graph_destroy(r);
+        mc_graph_destroy(g);
+    }
+}
+END_TEST
+
+/* DenseNet: normalization and Relu in front of the convolution. */
+START_TEST(normalization_first)
+{
+    mc_graph *g = mc_test_graph();
+    mc_value *x = mc_test_input(g, "x", MCOMP_F32, 4, (int64_t[]){2, 4, 5, 6}), *one = rnd(g, 9, 4), *y;
+    for (int i = 0; i < 4; i++) ((float *)one->init->data)[i] = 1.0f + 0.25f * (float)i;
+    y = mc_test_op(g, "BatchNormalization", 5, x, rnd(g, 1, 4), rnd(g, 2, 4), rnd(g, 3, 4), one);
+    mc_test_output(g, conv(g, mc_test_op(g, "Relu", 1, y), 5, 4, 8, 3, 1), "y");
+    mc_graph *r = mc_test_passes(g, all, 1e-4, 1e-5);
+    ck_assert_int_eq(mc_test_count(r, "mcomp", "Conv"), 2);
+    ck_assert_int_eq(r->n_order, 4);
+    mc_graph_destroy(r);
+    mc_graph_destroy(g);
+}
+END_TEST
+
 START_TEST(one_dimension)
 {
     mc_graph *g = mc_test_graph();
@@ -262,6 +301,8 @@ int main(void)
     tcase_add_test(t, channels_last_region);
     tcase_add_test(t, residual_convolutions);
     tcase_add_test(t, reshapes_behind_convolutions);
+    tcase_add_test(t, channel_shuffle);
+    tcase_add_test(t, normalization_first);
     tcase_add_test(t, one_dimension);
     suite_add_tcase(s, t);
     return mc_test_main(s);

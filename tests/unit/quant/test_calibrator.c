@@ -186,9 +186,9 @@ START_TEST(save_load_merge)
     for (uint64_t s = 1; s <= 6; s += 2) mc_ck_ok(feed(back, s, 0.0f));
     same(all, back);
     mc_ck_ok(mcomp_calibrator_create(&foreign, ctx, &other));
-    mc_ck_fails(mcomp_calibrator_merge(foreign, back), MCOMP_MISMATCH);
+    mc_ck_fails(mcomp_calibrator_merge(foreign, back), MCOMP_DATA);
     mcomp_calibrator_destroy(foreign);
-    mc_ck_fails(mcomp_calibrator_load(&foreign, ctx, &other, temporary()), MCOMP_MISMATCH);
+    mc_ck_fails(mcomp_calibrator_load(&foreign, ctx, &other, temporary()), MCOMP_DATA);
     mcomp_calibrator_destroy(all);
     mcomp_calibrator_destroy(a);
     mcomp_calibrator_destroy(b);

@@ -150,7 +150,7 @@ START_TEST(arguments)
     start(&s, 1.0f, "int8", 0.0);
     start(&other, 2.0f, "int8", 0.0);
     mc_ck_fails(mcomp_quantizer_apply(&s.out, s.q, &s.g, NULL, NULL), MCOMP_ARGUMENT);
-    mc_ck_fails(mcomp_quantizer_apply(&s.out, s.q, &s.g, other.c, NULL), MCOMP_MISMATCH);
+    mc_ck_fails(mcomp_quantizer_apply(&s.out, s.q, &s.g, other.c, NULL), MCOMP_DATA);
     stop(&s);
     stop(&other);
 }

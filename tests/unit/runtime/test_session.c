@@ -162,6 +162,31 @@ START_TEST(odd_outputs)
 }
 END_TEST
 
+/* A model without inputs has no dims to key its plans by. */
+START_TEST(no_inputs)
+{
+    mc_graph *alone = NULL;
+    mcomp_session *t = NULL;
+    mcomp_exec *x = NULL;
+    uint64_t seed = 4;
+    mc_ck_ok(mc_graph_create(&alone, "alone"));
+    mc_value *c = net_random_const(alone, "c", 1, (int64_t[]){5}, &seed);
+    mc_ck_ok(mc_graph_add_output(alone, net_node(alone, "Relu", "r", c, NULL)));
+    mc_ck_ok(mc_graph_sort(alone));
+    mc_ck_ok(mc_session_open(&t, ctx, alone, NULL, NULL));
+    mc_ck_ok(mcomp_exec_create(&x, t));
+    for (int i = 0; i < 2; i++) {
+        const mcomp_tensor *out[1];
+        mc_ck_ok(mcomp_exec_run(x, 0, NULL, 1, out));
+        ck_assert_int_eq(mcomp_tensor_elements(out[0]), 5);
+    }
+    ck_assert_int_eq(mcomp_session_plans(t), 1);
+    mcomp_exec_destroy(x);
+    mcomp_session_destroy(t);
+    mc_graph_destroy(alone);
+}
+END_TEST
+
 /* A state that is fed back without being copied by the caller. */
 START_TEST(feedback)
 {
@@ -266,6 +291,7 @@ int main(void)
     tcase_add_test(c, refuses);
     tcase_add_test(c, equal_symbols);
     tcase_add_test(c, odd_outputs);
+    tcase_add_test(c, no_inputs);
     tcase_add_test(c, feedback);
     tcase_add_test(c, cancel);
     tcase_add_test(c, explains);
