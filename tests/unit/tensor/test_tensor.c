@@ -126,6 +126,7 @@ int main(void)
     Suite *s = suite_create("tensor");
     TCase *c = tcase_create("core");
     tcase_add_test(c, sizes_never_wrap);
+    tcase_add_test(c, opaque_types_have_no_elements);
     tcase_add_test(c, broadcasting);
     tcase_add_test(c, half_floats_round_to_even);
     tcase_add_test(c, integers_saturate_and_round);
