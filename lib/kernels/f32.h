@@ -44,6 +44,7 @@ typedef struct mc_attention_f32 {
     int64_t t;
     const float *mask;
     int64_t mask_t, mask_q, lanes;
+    const float *tile; /* the mask laid out as s is ([t][32]), instead of mask; NULL: none */
     float *maximum, *sum, *rescale; /* [32] each */
 } mc_attention_f32;
 

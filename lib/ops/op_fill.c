@@ -106,7 +106,10 @@ static int32_t infer_eye(mc_infer *c)
     const mc_type *x = c->in[0];
     if (x->rank >= 0 && x->rank != 2) return mc_infer_fail(c, MCOMP_SHAPE, "the input must have rank 2, not %d", x->rank);
     c->out[0] = *x;
-    c->out[0].dtype = (int32_t)mc_attr_i(c->node, "dtype", x->dtype);
+    const int64_t dtype = mc_attr_i(c->node, "dtype", x->dtype);
+    if (dtype && !mc_dtype_is_float((int32_t)dtype) && !mc_dtype_is_integer((int32_t)dtype) && dtype != MCOMP_BOOL)
+        return mc_infer_fail(c, MCOMP_UNSUPPORTED, "type %lld", (long long)dtype);
+    c->out[0].dtype = (int32_t)dtype;
     return MCOMP_OK;
 }
 

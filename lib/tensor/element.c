@@ -116,7 +116,8 @@ void mc_tensor_set_i64(mc_tensor *t, int64_t i, int64_t v)
     case MCOMP_I4: packed_set(t->data, i, 4, (uint32_t)saturate(v, -8, 7) & 15u); break;
     case MCOMP_U2: packed_set(t->data, i, 2, (uint32_t)saturate(v, 0, 3)); break;
     case MCOMP_I2: packed_set(t->data, i, 2, (uint32_t)saturate(v, -2, 1) & 3u); break;
-    default: mc_tensor_set_f64(t, i, (double)v); break;
+    case MCOMP_F32: case MCOMP_F64: case MCOMP_F16: case MCOMP_BF16: mc_tensor_set_f64(t, i, (double)v); break;
+    default: break; /* no element access; set_f64 ends here for these, too */
     }
 }
 

@@ -10,6 +10,7 @@
 #include <math.h>
 
 #define LANES MC_ATTENTION_LANES
+#define MC_MAX_WORKERS 256
 #define KEYS 256 /* keys of a block: its scores are 32 KiB */
 
 typedef struct attention {
@@ -60,7 +61,7 @@ static int32_t prepare(mc_cpu_step *s)
     if (!t) return MCOMP_NO_MEMORY;
     s->state = t;
     if (!read_node(s->node, t)) return mc_fail(MCOMP_INTERNAL, s->node->name, "not an attention this kernel knows");
-    s->worker_scratch_bytes = sizeof(float) * (uint64_t)LANES * (round16(t->d) + KEYS);
+    s->worker_scratch_bytes = sizeof(float) * (uint64_t)LANES * (round16(t->d) + 2 * KEYS);
     return MCOMP_OK;
 }
 
@@ -72,16 +73,29 @@ typedef struct attention_work {
     float *y;
     int64_t queries, keys, blocks, ld_q, ld_k, ld_v, ld_y;
     int64_t mask_stride[4]; /* batch, head, query, key */
+    const float *tile_of[MC_MAX_WORKERS]; /* the part of the mask that a worker's tile holds */
 } attention_work;
+
+/* A mask that differs by query is laid out as the scores are, once for all heads that share it: tasks go through the heads first. */
+static const float *mask_tile(attention_work *w, const float *mask, int64_t lanes, int64_t keys, float *tile, int32_t worker)
+{
+    if (w->mask_stride[2] == 0 || w->mask_stride[3] != 1 || worker >= MC_MAX_WORKERS) return NULL;
+    if (w->tile_of[worker] != mask) {
+        if (lanes < LANES) memset(tile, 0, sizeof(float) * (size_t)(LANES * keys));
+        w->s->kernels->f32.transpose(mask, w->mask_stride[2], tile, LANES, lanes, keys);
+        w->tile_of[worker] = mask;
+    }
+    return tile;
+}
 
 static void attention_task(void *ctx, int64_t task, int32_t worker)
 {
-    const attention_work *w = ctx;
+    attention_work *w = ctx;
     const attention *t = w->t;
     const mc_kernels_f32 *kernel = &w->s->kernels->f32;
-    const int64_t block = task % w->blocks, head = task / w->blocks % t->heads, batch = task / w->blocks / t->heads;
+    const int64_t head = task % t->heads, block = task / t->heads % w->blocks, batch = task / t->heads / w->blocks;
     const int64_t q0 = block * LANES, lanes = w->queries - q0 < LANES ? w->queries - q0 : LANES;
-    float *packed = mc_cpu_worker_scratch(w->a, worker), *scores = packed + (uint64_t)LANES * round16(t->d);
+    float *packed = mc_cpu_worker_scratch(w->a, worker), *scores = packed + (uint64_t)LANES * round16(t->d), *tile = scores + LANES * KEYS;
     float maximum[LANES], sum[LANES], rescale[LANES];
     const float *q = w->q + (batch * w->queries + q0) * w->ld_q + head * t->d;
     const float *k = w->k + batch * w->keys * w->ld_k + head * t->d, *v = w->v + batch * w->keys * w->ld_v + head * t->dv;
@@ -97,8 +111,9 @@ static void attention_task(void *ctx, int64_t task, int32_t worker)
         const int64_t keys = w->keys - k0 < KEYS ? w->keys - k0 : KEYS;
         const mc_gemm_f32 qk = {.a = k + k0 * w->ld_k, .taps = 1, .a_row = w->ld_k, .a_col = 1, .b = packed, .b_row = MC_GEMM_PANEL,
                                 .b_panel = MC_GEMM_PANEL * t->d, .c = scores, .ldc = LANES, .m = keys, .n = LANES, .k = t->d};
-        const mc_attention_f32 soft = {.s = scores, .t = keys, .mask = mask ? mask + k0 * w->mask_stride[3] : NULL,
-                                       .mask_t = w->mask_stride[3], .mask_q = w->mask_stride[2], .lanes = lanes,
+        const float *part = mask ? mask + k0 * w->mask_stride[3] : NULL;
+        const float *laid = part ? mask_tile(w, part, lanes, keys, tile, worker) : NULL;
+        const mc_attention_f32 soft = {.s = scores, .t = keys, .mask = laid ? NULL : part, .tile = laid, .mask_t = w->mask_stride[3], .mask_q = w->mask_stride[2], .lanes = lanes,
                                        .maximum = maximum, .sum = sum, .rescale = rescale};
         const mc_gemm_f32 av = {.a = scores, .taps = 1, .a_row = 1, .a_col = LANES, .b = v + k0 * w->ld_v, .b_row = w->ld_v,
                                 .b_panel = MC_GEMM_PANEL, .c = y, .ldc = w->ld_y, .m = lanes, .n = t->dv, .k = keys,

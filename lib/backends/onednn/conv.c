@@ -157,7 +157,9 @@ int32_t dn_conv_claim(mcomp_bk_instance *b, const mcomp_bk_node *n, mcomp_claim 
     const double outputs = (double)s.n * (double)s.oh * (double)s.ow * (double)s.m;
     const double macs = outputs * (double)(s.c / s.groups) * (double)(s.kh * s.kw);
     const double tiles = (double)s.n * (double)((s.oh + tile_rows(&s) - 1) / tile_rows(&s));
-    const double slow = s.groups > 1 ? 5.0 : 1.1; /* grouped: the multiplier waits for memory */
+    /* Grouped: the multiplier waits for memory. Otherwise the built-in product measured as fast or faster on the layers of ResNet-50, and
+     * twice as fast on 7 x 7 images, where every tile of a few rows reads all weights again. */
+    const double slow = s.groups > 1 ? 5.0 : 1.3;
     out->cost_us = macs / dn_rate() * slow * 1e-3 + tiles * DN_EXEC_US + outputs * 0.1e-3;
     snprintf(out->kernel, sizeof out->kernel, "%s", s.groups > 1 ? "onednn:conv_grouped" : "onednn:conv");
     return 1;

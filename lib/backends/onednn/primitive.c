@@ -1,6 +1,8 @@
 /* Making, packing for and executing primitives. */
 #include "plugin.h"
 
+#include <pthread.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -80,16 +82,27 @@ const dn_primitive *dn_find(const mcomp_bk_program *p, const int64_t key[4])
     return NULL;
 }
 
-/* A stream belongs to one thread; it is never destroyed, like the thread-local block that holds it. */
+/* A stream belongs to one thread and is destroyed with it. */
+static pthread_key_t stream_key;
+static int stream_key_made;
+static pthread_once_t stream_once = PTHREAD_ONCE_INIT;
+
+static void destroy_stream(void *stream) { (void)dnnl_stream_destroy((dnnl_stream_t)stream); }
+static void make_stream_key(void) { stream_key_made = pthread_key_create(&stream_key, destroy_stream) == 0; }
+
 static dnnl_stream_t stream_of(dnnl_engine_t engine)
 {
     static _Thread_local dnnl_stream_t stream;
     static _Thread_local dnnl_engine_t owner;
     if (stream && owner == engine) return stream;
+    (void)pthread_once(&stream_once, make_stream_key);
+    if (!stream_key_made) return NULL;
     if (stream) dnnl_stream_destroy(stream);
     stream = NULL;
     owner = engine;
-    return dnnl_stream_create(&stream, engine, dnnl_stream_default_flags) == dnnl_success ? stream : NULL;
+    if (dnnl_stream_create(&stream, engine, dnnl_stream_default_flags) != dnnl_success) stream = NULL;
+    (void)pthread_setspecific(stream_key, stream);
+    return stream;
 }
 
 static int execute(dnnl_engine_t engine, dnnl_primitive_t primitive, int n, const dc_md *const *md, void *const *data, const int *arg)

@@ -38,7 +38,8 @@ void mc_k_f32_attention_ref(const mc_attention_f32 *a)
         float top = old, sum = 0.0f;
         for (int64_t t = 0; t < a->t; t++) {
             float *s = &a->s[t * MC_ATTENTION_LANES + i];
-            if (a->mask && (i < a->lanes || a->mask_q == 0)) *s = *s + MC_LOG2E * a->mask[t * a->mask_t + i * a->mask_q];
+            if (a->tile) *s = *s + MC_LOG2E * a->tile[t * MC_ATTENTION_LANES + i];
+            else if (a->mask && (i < a->lanes || a->mask_q == 0)) *s = *s + MC_LOG2E * a->mask[t * a->mask_t + i * a->mask_q];
             top = *s > top ? *s : top;
         }
         const float base = top == -INFINITY ? 0.0f : top; /* only masked keys so far: all become 0 */

@@ -126,6 +126,7 @@ MC_INLINE mc_v exp2_negative(mc_v x)
 MC_INLINE mc_v masked_scores(const mc_attention_f32 *a, mc_v s, int64_t t, int64_t first, int64_t lanes)
 {
     const mc_v log2e = v_set1(MC_LOG2E);
+    if (a->tile) return v_fma(v_load(a->tile + t * MC_ATTENTION_LANES + first), log2e, s);
     if (a->mask_q == 0) return v_fma(v_set1(a->mask[t * a->mask_t]), log2e, s);
     float mask[16] = {0};
     for (int64_t i = 0; i < 16 && i < lanes; i++) mask[i] = a->mask[t * a->mask_t + (first + i) * a->mask_q];
@@ -139,7 +140,7 @@ void MC_K(attention)(const mc_attention_f32 *a)
         const mc_v old = v_load(a->maximum + h);
         mc_v top = old, top2 = old, top3 = old, top4 = old, sum = v_zero();
         int64_t t0 = 0;
-        if (a->mask)
+        if (a->mask || a->tile)
             for (int64_t t = 0; t < a->t; t++)
                 v_store(s + t * MC_ATTENTION_LANES, masked_scores(a, v_load(s + t * MC_ATTENTION_LANES), t, h, a->lanes - h));
         for (; t0 + 4 <= a->t; t0 += 4) { /* four chains hide the latency */

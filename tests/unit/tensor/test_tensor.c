@@ -47,6 +47,19 @@ START_TEST(broadcasting)
 }
 END_TEST
 
+START_TEST(opaque_types_have_no_elements)
+{
+    const mc_shape one = shape(1, (const int64_t[]){1});
+    mc_tensor *t;
+    mc_ck_ok(mc_tensor_create(&t, MCOMP_F8E4M3FN, &one)); /* bytes only: reading gives 0, writing does nothing, both return */
+    mc_tensor_set_f64(t, 0, 1.0);
+    mc_tensor_set_i64(t, 0, 1);
+    ck_assert_double_eq(mc_tensor_get_f64(t, 0), 0.0);
+    ck_assert_int_eq(mc_tensor_get_i64(t, 0), 0);
+    mc_tensor_destroy(t);
+}
+END_TEST
+
 START_TEST(half_floats_round_to_even)
 {
     for (uint32_t h = 0; h < 65536; h++) {
@@ -113,6 +126,7 @@ int main(void)
     Suite *s = suite_create("tensor");
     TCase *c = tcase_create("core");
     tcase_add_test(c, sizes_never_wrap);
+    tcase_add_test(c, opaque_types_have_no_elements);
     tcase_add_test(c, broadcasting);
     tcase_add_test(c, half_floats_round_to_even);
     tcase_add_test(c, integers_saturate_and_round);
