@@ -94,6 +94,12 @@ const char *cli_nearest(const char *word, const char *const *candidates)
     return best;
 }
 
+int cli_ends(const char *text, const char *end)
+{
+    const size_t n = strlen(text), m = strlen(end);
+    return n > m && strcmp(text + n - m, end) == 0;
+}
+
 static int unknown_option(cli *c, const char *name)
 {
     const char *names[80];

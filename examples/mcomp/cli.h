@@ -53,6 +53,7 @@ int cli_has(const cli *c, const char *name);
 /* Numbers: usage error (recorded, non-zero return) when malformed or outside [lo, hi]. */
 int cli_i64(cli *c, const char *name, int64_t otherwise, int64_t lo, int64_t hi, int64_t *out);
 int cli_f64(cli *c, const char *name, double otherwise, double lo, double hi, double *out);
+int cli_ends(const char *text, const char *end); /* 1 if text is longer than end and ends in it */
 const char *cli_nearest(const char *word, const char *const *candidates);
 extern const cli_opt cli_common_opts[];
 extern const cli_opt cli_data_opts[];

@@ -3,12 +3,6 @@
 
 #include <string.h>
 
-static int ends_with(const char *s, const char *end)
-{
-    const size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 static int run(cli *c)
 {
     int st = 0;
@@ -19,7 +13,7 @@ static int run(cli *c)
     const char *data = cli_str(c, "data", "auto"), *qdq = cli_str(c, "qdq", NULL);
     json_t *changed = json_array();
     cli_set(c->root, "changed", changed);
-    if (ends_with(c->pos[1], ".safetensors")) return cli_fail(c, MCOMP_UNSUPPORTED, c->pos[1], "", "safetensors output is not in this version");
+    if (cli_ends(c->pos[1], ".safetensors")) return cli_fail(c, MCOMP_UNSUPPORTED, c->pos[1], "", "safetensors output is not in this version");
     if (qdq) return cli_fail(c, MCOMP_UNSUPPORTED, "--qdq", "quantize the float model with --qdq", "changing the QDQ flavour of a file is not in this version");
     CLI_TRY(cli_i64(c, "opset", 0, 7, 99, &opset));
     CLI_TRY(cli_model(c, c->pos[0], &g));

@@ -15,12 +15,6 @@ typedef struct job {
     char *own_out;
 } job;
 
-static int is_calib_file(const char *s)
-{
-    const size_t n = strlen(s);
-    return n > 6 && strcmp(s + n - 6, ".calib") == 0;
-}
-
 static int calibrate(cli *c, job *j)
 {
     int st = 0;
@@ -29,7 +23,7 @@ static int calibrate(cli *c, job *j)
         if (strcmp(scheme, "int8") != 0) return 0;
         return cli_fail(c, MCOMP_ARGUMENT, "--calib", "--calib DATA, or --scheme int8-dynamic", "static int8 needs calibration data");
     }
-    if (is_calib_file(calib)) {
+    if (cli_ends(calib, ".calib")) {
         CLI_LIB(mcomp_calibrator_load(&j->sketch, c->ctx, j->g, calib));
         return 0;
     }

@@ -135,9 +135,8 @@ done:
 int cli_model(cli *c, const char *path, mcomp_graph **out)
 {
     int st = 0;
-    const size_t n = strlen(path);
     *out = NULL;
-    if (n > 12 && strcmp(path + n - 12, ".safetensors") == 0)
+    if (cli_ends(path, ".safetensors"))
         return cli_fail(c, MCOMP_UNSUPPORTED, path, "convert it to ONNX elsewhere", "safetensors models are not in this version");
     CLI_LIB(mcomp_graph_load(out, c->ctx, path));
     for (int i = 0; i < c->n_args; i++)
@@ -244,7 +243,7 @@ int cli_logits(cli *c, const mcomp_session *s, int32_t *index)
 
 char *cli_stem(const char *path, const char *suffix)
 {
-    const size_t n = strlen(path), k = n > 5 && strcmp(path + n - 5, ".onnx") == 0 ? n - 5 : n;
+    const size_t n = strlen(path), k = cli_ends(path, ".onnx") ? n - 5 : n;
     char *out = malloc(k + strlen(suffix) + 1);
     if (!out) return NULL;
     memcpy(out, path, k);

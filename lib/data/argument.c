@@ -30,17 +30,10 @@ static int32_t take(mc_argument *a, char *key, char *value)
     return MCOMP_OK;
 }
 
-static int ends_with(const char *s, const char *end)
-{
-    const size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
 static int32_t find_form(mc_argument *a)
 {
     static const char *const prefixes[] = {"idx", "raw", "onnx-test"};
     static const char *const texts[] = {".tsv", ".csv", ".jsonl", ".txt"};
-    char gz[16];
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
         const size_t n = strlen(prefixes[i]);
         if (strncmp(a->path, prefixes[i], n) != 0 || a->path[n] != ':') continue;
@@ -48,13 +41,10 @@ static int32_t find_form(mc_argument *a)
         a->path += n + 1;
         return MCOMP_OK;
     }
-    if (ends_with(a->path, ".npz")) a->form = "npz";
-    if (ends_with(a->path, ".npy")) a->form = "npy";
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        memcpy(gz, texts[i], strlen(texts[i]) + 1);
-        memcpy(gz + strlen(gz), ".gz", 4);
-        if (ends_with(a->path, texts[i]) || ends_with(a->path, gz)) a->form = "text";
-    }
+    if (mc_path_ends(a->path, ".npz", 0)) a->form = "npz";
+    if (mc_path_ends(a->path, ".npy", 0)) a->form = "npy";
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (mc_path_ends(a->path, texts[i], 1)) a->form = "text";
     if (a->form) return MCOMP_OK;
     (void)mc_fail(MCOMP_ARGUMENT, a->path, "not a form of data that is known");
     (void)mc_fail_hint("x.npz x.npy x.tsv x.csv x.jsonl x.txt (.gz too), idx:IMAGES,LABELS, onnx-test:DIR, raw:NAME=FILE:DTYPE:SHAPE");

@@ -4,10 +4,11 @@
 #include <stdio.h>
 #include <zlib.h>
 
-static int is_gz(const char *path)
+int mc_path_ends(const char *path, const char *end, int gz)
 {
-    const size_t n = strlen(path);
-    return n > 3 && strcmp(path + n - 3, ".gz") == 0;
+    const size_t n = strlen(path), m = strlen(end);
+    if (n >= m && memcmp(path + n - m, end, m) == 0) return 1;
+    return gz && n >= m + 3 && memcmp(path + n - 3, ".gz", 3) == 0 && memcmp(path + n - 3 - m, end, m) == 0;
 }
 
 /* zlib's reader over a file that is known to be regular; plain files pass through it unchanged. */
@@ -44,7 +45,7 @@ done:
 int32_t mc_text_slurp(const char *path, uint64_t max, char **data, uint64_t *bytes)
 {
     mc_str s = {0};
-    if (!is_gz(path)) return mc_file_read(path, max, data, bytes);
+    if (!mc_path_ends(path, ".gz", 0)) return mc_file_read(path, max, data, bytes);
     const int32_t st = gunzip(path, max, &s);
     if (st != MCOMP_OK) {
         mc_str_free(&s);

@@ -20,6 +20,8 @@ int32_t mc_npz_read(mc_arrays *out, const char *path);
 int32_t mc_idx_read(mc_tensor **out, const char *path);
 /* FILE:DTYPE:SHAPE of the raw form. */
 int32_t mc_raw_read(mc_tensor **out, const char *spec);
+/* 1 if path ends in `end`, or in `end` and .gz when gz is allowed. */
+int mc_path_ends(const char *path, const char *end, int gz);
 /* Whole file, inflated when the name ends in .gz; at most max bytes. *data is NUL-terminated, mc_free. */
 int32_t mc_text_slurp(const char *path, uint64_t max, char **data, uint64_t *bytes);
 

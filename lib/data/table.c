@@ -234,13 +234,6 @@ done:
     return st;
 }
 
-static int ends_with(const char *s, const char *end)
-{
-    const size_t n = strlen(s), m = strlen(end);
-    if (n >= m && strcmp(s + n - m, end) == 0) return 1;
-    return n >= m + 3 && strcmp(s + n - 3, ".gz") == 0 && strncmp(s + n - 3 - m, end, m) == 0;
-}
-
 int32_t mc_table_read(mc_table *t, const char *path, const char *text, const char *label, const mc_select *select, int32_t n_select)
 {
     int32_t st = MCOMP_OK;
@@ -252,9 +245,9 @@ int32_t mc_table_read(mc_table *t, const char *path, const char *text, const cha
     MC_TRY(mc_text_slurp(path, 1ull << 32, &t->block, &bytes));
     if (memchr(t->block, 0, (size_t)bytes)) MC_FAIL(MCOMP_DATA, path, "the file holds NUL bytes: not a text file");
     char *p = t->block + (bytes >= 3 && memcmp(t->block, "\xef\xbb\xbf", 3) == 0 ? 3 : 0);
-    if (ends_with(path, ".tsv")) st = read_tsv(&r, p);
-    else if (ends_with(path, ".csv")) st = read_csv(&r, p);
-    else if (ends_with(path, ".jsonl")) st = read_jsonl(&r, p);
+    if (mc_path_ends(path, ".tsv", 1)) st = read_tsv(&r, p);
+    else if (mc_path_ends(path, ".csv", 1)) st = read_csv(&r, p);
+    else if (mc_path_ends(path, ".jsonl", 1)) st = read_jsonl(&r, p);
     else st = read_txt(&r, p);
 done:
     return st;

@@ -9,7 +9,7 @@
 /* Loads, validates, upgrades every known operator to its internal version (mc_op.version) and infers types. Weights stay
  * references into the mapped file. ctx (limits) may be NULL. */
 int32_t mc_onnx_load(mc_graph **out, mcomp_context *ctx, const char *path, uint64_t *file_bytes);
-/* From memory; the bytes are copied unless keep is given (then borrowed until keep's release). External data is refused. */
+/* From memory; the bytes are copied. External data is refused. */
 int32_t mc_onnx_load_memory(mc_graph **out, mcomp_context *ctx, const void *data, uint64_t bytes);
 /* options may be NULL. Refuses graphs that hold `mcomp` domain nodes. */
 int32_t mc_onnx_save(const mc_graph *g, const char *path, const mcomp_save_options *options);
