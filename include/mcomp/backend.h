@@ -60,6 +60,35 @@ typedef struct mcomp_epilogue_f32 {
 } mcomp_epilogue_f32;
 typedef void (*mcomp_epilogue_f32_fn)(const mcomp_epilogue_f32 *e, float *y, int64_t ld_y, int64_t m, int64_t n);
 
+/* Epilogue of integer tiles, extension "epilogue_q8" of get_proc: for each of m rows of n exact sums (zero point of X taken off), in
+ * the single-precision order that makes integer plans equal on every backend (docs/fused_ops.md, Numerics, steps 2 to 9):
+ * v = acc * (x_scale * w_scale); + bias; act; + residual; post_act; LayerNormalization; requantized if y_scale > 0. A plugin
+ * that has the sums right needs no float code of its own. Reads of acc may go up to 15 elements beyond a row's end. */
+typedef struct mcomp_epilogue_q8 {
+    uint32_t size;
+    int32_t act, post_act;   /* MCOMP_ACT_* */
+    float act_lo, act_hi;    /* for CLIP */
+    int32_t layernorm;       /* 1: the tile must hold whole rows */
+    float ln_eps, x_scale;
+    const float *row_scale;  /* [m], instead of x_scale; or NULL */
+    const float *w_scale;    /* [n] */
+    const float *bias;       /* [n] or NULL */
+    const float *gamma, *beta; /* [n] or NULL */
+    const void *residual;    /* [m][ld_r] of r_dtype (MCOMP_F32, MCOMP_U8, MCOMP_I8), or NULL */
+    int64_t ld_r, ld_acc, ld_y; /* elements */
+    const int32_t *acc;
+    void *y;                 /* floats, or bytes of y_dtype if y_scale > 0 */
+    float *rows;             /* m * n floats, needed only where LayerNormalization and y_scale meet */
+    int32_t r_dtype, r_zp, y_dtype, y_zp;
+    float r_scale, y_scale;
+} mcomp_epilogue_q8;
+typedef void (*mcomp_epilogue_q8_fn)(const mcomp_epilogue_q8 *e, int64_t m, int64_t n);
+
+/* Quantization on the way in, extension "quantize_q8": m rows of k floats to unsigned bytes. row_scale NULL: by scale and zp (of a
+ * signed type: zp + 128). Otherwise each row by its own scale, written to row_scale, with zero point 128 (mode `token`). */
+typedef void (*mcomp_quantize_q8_fn)(const float *x, int64_t ld_x, int64_t m, int64_t k, float scale, int32_t zp, uint8_t *y,
+                                     int64_t ld_y, float *row_scale);
+
 #define MCOMP_ACT_NONE 0
 #define MCOMP_ACT_RELU 1
 #define MCOMP_ACT_CLIP 2
@@ -108,7 +137,7 @@ typedef struct mcomp_host_api {
      * once. The block lives as long as the session. */
     int32_t (*pack)(mcomp_bk_store *store, const char *key, uint64_t bytes, int32_t (*fill)(void *ctx, void *block),
                     void *ctx, const void **block);
-    /* extensions by name ("epilogue_f32"); NULL if unknown */
+    /* extensions by name ("epilogue_f32", "epilogue_q8", "quantize_q8"); NULL if unknown */
     void (*(*get_proc)(const char *name))(void);
 } mcomp_host_api;
 
@@ -176,7 +205,8 @@ typedef struct mcomp_backend_api {
     int32_t (*create)(mcomp_bk_instance **out, int32_t device, const char *const *keys, const char *const *values, int32_t n);
     void (*destroy)(mcomp_bk_instance *b);
     int32_t (*self_test)(mcomp_bk_instance *b); /* reference vectors; MCOMP_NO_BACKEND with the reason if they fail */
-    int32_t (*claim)(mcomp_bk_instance *b, const mcomp_bk_node *n, mcomp_claim *out); /* 1 yes, 0 no, negative: error */
+    int32_t (*claim)(mcomp_bk_instance *b, const mcomp_bk_node *n, mcomp_claim *out); /* 1 yes; 0 no, the
+        reason (if fail() was called) is shown by explain; negative: error */
     int32_t (*compile)(mcomp_bk_instance *b, const mcomp_bk_compile *c, mcomp_bk_program **out);
     void (*program_destroy)(mcomp_bk_program *p);
     int32_t (*program_info)(const mcomp_bk_program *p, mcomp_program_info *out);

@@ -170,6 +170,8 @@ static const mc_node *ext_node(const mcomp_bk_node *n) { return node_of(n); }
 static void (*host_get_proc(const char *name))(void)
 {
     if (strcmp(name, "epilogue_f32") == 0) return (void (*)(void))mc_cpu_epilogue_f32;
+    if (strcmp(name, "epilogue_q8") == 0) return (void (*)(void))mc_cpu_epilogue_q8;
+    if (strcmp(name, "quantize_q8") == 0) return (void (*)(void))mc_cpu_quantize_q8;
     if (strcmp(name, "op_desc") == 0) return (void (*)(void))ext_op_desc; /* built-in backend only */
     if (strcmp(name, "node") == 0) return (void (*)(void))ext_node;      /* built-in backend only */
     return NULL;

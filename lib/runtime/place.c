@@ -23,22 +23,31 @@ static int32_t make_args(const mc_plan *p, mc_step *s)
     return MCOMP_OK;
 }
 
-static void explain(const mcomp_session *x, mc_step *s, const mcomp_claim *claims, const int32_t *said, int32_t chosen)
+/* What a backend answered: yes (1), no (0, perhaps with a reason). */
+typedef struct answer {
+    mcomp_claim claim;
+    int32_t said;
+    char no[100];
+} answer;
+
+static void explain(const mcomp_session *x, mc_step *s, const answer *answers, int32_t chosen)
 {
-    int used = snprintf(s->why, sizeof s->why, "cost %.3g us", claims[chosen].cost_us);
+    const mcomp_claim *claim = &answers[chosen].claim;
+    int used = snprintf(s->why, sizeof s->why, "cost %.3g us", claim->cost_us);
     for (int32_t i = 0; i < x->n_backends; i++) {
         if (i == chosen || used < 0 || (size_t)used >= sizeof s->why) continue;
         char *at = s->why + used;
         const size_t left = sizeof s->why - (size_t)used;
-        if (said[i] > 0) used += snprintf(at, left, "; %s %.3g us", x->backends[i].name, claims[i].cost_us);
+        if (answers[i].said > 0) used += snprintf(at, left, "; %s %.3g us", x->backends[i].name, answers[i].claim.cost_us);
+        else if (answers[i].no[0]) used += snprintf(at, left, "; %s refuses: %s", x->backends[i].name, answers[i].no);
         else used += snprintf(at, left, "; %s does not offer it", x->backends[i].name);
     }
-    memcpy(s->kernel, claims[chosen].kernel, sizeof s->kernel);
+    memcpy(s->kernel, claim->kernel, sizeof s->kernel);
     s->kernel[sizeof s->kernel - 1] = 0;
     s->backend = x->backends[chosen].name;
     s->api = x->backends[chosen].api;
-    s->cost_us = claims[chosen].cost_us;
-    s->integer = claims[chosen].integer;
+    s->cost_us = claim->cost_us;
+    s->integer = claim->integer;
     if (s->integer) s->dtype = "int8";
 }
 
@@ -52,25 +61,35 @@ static int32_t use_reference(mc_step *s)
     return MCOMP_OK;
 }
 
+static int32_t ask(const mc_session_backend *b, const mc_step *s, answer *a)
+{
+    const mcomp_error *e = mc_error_peek();
+    *a = (answer){.claim = {.size = sizeof a->claim}};
+    if (b->api->flags & MCOMP_BACKEND_OWN_MEMORY) return MCOMP_OK; /* devices took their groups before */
+    mc_error_clear();
+    a->said = b->api->claim(b->instance, bk_node(s->node), &a->claim);
+    if (a->said < 0) return mc_fail(a->said, s->node->name, "backend %s failed to look at operator %s", b->name, s->node->op);
+    if (a->said == 0 && e->code) snprintf(a->no, sizeof a->no, "%s", e->message);
+    mc_error_clear();
+    return MCOMP_OK;
+}
+
 static int32_t choose(const mcomp_session *x, mc_step *s, int32_t *chosen)
 {
-    mcomp_claim claims[MC_MAX_BACKENDS];
-    int32_t said[MC_MAX_BACKENDS];
+    int32_t st = MCOMP_OK;
+    answer answers[MC_MAX_BACKENDS];
     *chosen = -1;
     for (int32_t i = 0; i < x->n_backends; i++) {
-        claims[i] = (mcomp_claim){.size = sizeof claims[i]};
-        said[i] = 0;
-        if (x->backends[i].api->flags & MCOMP_BACKEND_OWN_MEMORY) continue; /* devices took their groups before */
-        said[i] = x->backends[i].api->claim(x->backends[i].instance, bk_node(s->node), &claims[i]);
-        if (said[i] < 0) return mc_fail(said[i], s->node->name, "backend %s failed to look at operator %s", x->backends[i].name, s->node->op);
-        if (said[i] == 0) continue;
-        if (*chosen < 0 || i == x->preferred || (*chosen != x->preferred && claims[i].cost_us < claims[*chosen].cost_us)) *chosen = i;
+        MC_TRY(ask(&x->backends[i], s, &answers[i]));
+        if (answers[i].said == 0) continue;
+        if (*chosen < 0 || i == x->preferred || (*chosen != x->preferred && answers[i].claim.cost_us < answers[*chosen].claim.cost_us)) *chosen = i;
     }
     if (*chosen < 0) return mc_fail(MCOMP_UNSUPPORTED, s->node->name, "operator %s has no kernel for these types", s->node->op);
-    explain(x, s, claims, said, *chosen);
-    const int32_t in = claims[*chosen].inplace_input - 1;
+    explain(x, s, answers, *chosen);
+    const int32_t in = answers[*chosen].claim.inplace_input - 1;
     s->inplace = in >= 0 && in < s->node->n_in && s->node->in[in] ? in : -1;
-    return MCOMP_OK;
+done:
+    return st;
 }
 
 static int32_t compile(mc_plan *p, mc_step *s, int32_t chosen, const mcomp_bk_value **values)

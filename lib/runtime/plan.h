@@ -83,7 +83,7 @@ typedef struct mc_step {
     uint64_t scratch_bytes, worker_stride;
     double cost_us, macs;
     const char *backend, *dtype;
-    char kernel[64], why[128];
+    char kernel[64], why[256];
     mcomp_session *sub[2];      /* CONTROL: then and else, or body */
 } mc_step;
 

@@ -1,112 +1,78 @@
-/* mcomp.Conv, channels-last, on tiles of output rows: the input rows of a tile are contiguous, and padding above and below differs
- * only for the first and last tiles, so a handful of primitives covers all tiles. One spatial axis counts as height 1. */
+/* mcomp.Conv and mcomp.QConv, channels-last, on tiles of output rows (window.c). Small planes of many channels are one tile of rows, and
+ * parts of the output channels instead: a tile of a few rows would read all weights again. */
 #include "plugin.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define INLINE_MACS 400000.0
+#define INLINE_US 5.0
+#define SMALL_PLANE 256 /* output pixels */
+#define PART_MACS 2e6   /* least work of a part */
 
 typedef struct conv_shape {
-    int64_t n, c, m, groups, h, w, oh, ow, kh, kw;
-    dc_conv_geometry g;
-    int32_t rank;
+    dn_window w;
+    dn_parts cut;
+    int64_t m, cg, groups; /* outputs, channels of a group */
+    int32_t integer;
+    dnnl_data_type_t x_type;
+    float x_scale;
+    int32_t x_zp;
 } conv_shape;
 
-/* Values of an ints attribute for the two axes; a 1-d window gets `missing` for the height. 0: malformed. */
-static int read_pair(const mcomp_bk_node *n, const char *name, int32_t axes, int64_t missing, int64_t otherwise, int64_t out[2])
-{
-    int64_t v[4];
-    const int32_t count = dn_host->attr_ints(n, name, v, 4);
-    out[0] = axes == 2 && count < 0 ? otherwise : missing;
-    out[1] = otherwise;
-    if (count < 0) return 1;
-    if (count != axes) return 0;
-    if (axes == 2) out[0] = v[0];
-    out[1] = v[axes - 1];
-    return 1;
-}
+static double macs_of_row(const conv_shape *s) { return (double)s->w.ow * (double)s->m * (double)s->cg * (double)(s->w.kh * s->w.kw); }
 
-static int read_pads(const mcomp_bk_node *n, int32_t axes, dc_conv_geometry *g)
+/* Tiles: at least four where the plane allows, each worth the overhead. */
+static void cut(conv_shape *s)
 {
-    int64_t v[4];
-    const int32_t count = dn_host->attr_ints(n, "pads", v, 4);
-    memset(g->pad_l, 0, sizeof g->pad_l);
-    memset(g->pad_r, 0, sizeof g->pad_r);
-    if (count < 0) return 1;
-    if (count != 2 * axes) return 0;
-    g->pad_l[1] = v[axes - 1];
-    g->pad_r[1] = v[2 * axes - 1];
-    if (axes == 2) {
-        g->pad_l[0] = v[0];
-        g->pad_r[0] = v[2];
+    dn_window *w = &s->w;
+    const double row = macs_of_row(s), least = s->integer ? 3e6 : 1e6, most = s->integer ? 24e6 : 8e6;
+    s->cut = dn_cut(s->m, 1.0);
+    if (s->groups == 1 && w->oh * w->ow <= SMALL_PLANE && s->m >= 128) {
+        s->cut = dn_cut(s->m, (double)w->oh * row / (s->integer ? 2.0 * PART_MACS : PART_MACS));
+        if (s->cut.count > 1) return;
     }
-    return v[0] >= 0 && v[1] >= 0 && (axes == 1 || (v[2] >= 0 && v[3] >= 0));
+    w->rows = (w->oh + 3) / 4;
+    while (w->rows < w->oh && (double)w->rows * row < least) w->rows++;
+    while (w->rows > 1 && (double)w->rows * row > most) w->rows = (w->rows + 1) / 2;
 }
 
-static int read_shape(const mcomp_bk_node *n, conv_shape *s)
+static const char *read_shape(const mcomp_bk_node *n, conv_shape *s)
 {
-    int64_t dx[MCOMP_MAX_RANK], dw[MCOMP_MAX_RANK], dy[MCOMP_MAX_RANK], dilation[2];
-    const mcomp_bk_value *x = dn_host->node_input(n, 0), *w = dn_host->node_input(n, 1), *y = dn_host->node_output(n, 0);
-    if (!x || !w || !y || dn_host->value_dtype(x) != MCOMP_F32 || dn_host->value_dtype(w) != MCOMP_F32 || !dn_host->value_const(w)) return 0;
-    s->rank = dn_host->value_rank(x);
-    const int32_t axes = s->rank - 2;
-    if (axes < 1 || axes > 2 || dn_host->value_rank(w) != s->rank || dn_host->value_rank(y) != s->rank) return 0;
-    dn_host->value_dims(x, dx);
+    int64_t dw[MCOMP_MAX_RANK];
+    const mcomp_bk_value *x = dn_host->node_input(n, 0), *w = dn_host->node_input(n, 1);
+    memset(s, 0, sizeof *s);
+    s->integer = dn_is_op(n, "QConv");
+    if (!x || !w || dn_host->value_dtype(w) != (s->integer ? MCOMP_I8 : MCOMP_F32)) return "weights of another type";
+    if (!dn_host->value_const(w) || dn_host->value_rank(w) != dn_host->value_rank(x)) return "weights that are no constant";
+    const int32_t dtype = dn_host->value_dtype(x);
+    if (s->integer ? dtype != MCOMP_U8 && dtype != MCOMP_I8 : dtype != MCOMP_F32) return "an X of another type";
     dn_host->value_dims(w, dw);
-    dn_host->value_dims(y, dy);
-    for (int32_t i = 1; i < s->rank; i++)
-        if (dx[i] < 1 || dy[i] < 1) return 0; /* sizes of the plane must be known */
-    s->n = dx[0] > 0 ? dx[0] : 1;
-    s->c = dx[s->rank - 1];
+    const char *no = dn_window_read(n, dw + 2, 0, &s->w);
+    if (no) return no;
     s->m = dw[0];
+    s->cg = dw[1];
     s->groups = dn_host->attr_int(n, "group", 1);
-    s->h = axes == 2 ? dx[1] : 1;
-    s->w = dx[s->rank - 2];
-    s->oh = axes == 2 ? dy[1] : 1;
-    s->ow = dy[s->rank - 2];
-    s->kh = axes == 2 ? dw[2] : 1;
-    s->kw = dw[s->rank - 1];
-    if (!read_pair(n, "strides", axes, 1, 1, s->g.strides) || !read_pair(n, "dilations", axes, 1, 1, dilation)) return 0;
-    for (int32_t i = 0; i < 2; i++) s->g.dilates[i] = dilation[i] - 1;
-    return read_pads(n, axes, &s->g) && s->groups > 0 && s->m % s->groups == 0;
+    if (s->groups < 1 || s->m % s->groups != 0 || s->cg * s->groups != s->w.c) return "malformed groups";
+    cut(s);
+    if (!s->integer) return NULL;
+    s->x_type = dtype == MCOMP_I8 ? dnnl_s8 : dnnl_u8;
+    s->x_scale = (float)dn_host->attr_float(n, "x_scale", 0.0);
+    s->x_zp = (int32_t)dn_host->attr_int(n, "x_zp", 0);
+    if (!dn_has_vnni()) return DN_NO_VNNI;
+    if (s->cg * s->w.kh * s->w.kw > DN_MAX_DEPTH) return "sums may leave 32 bits";
+    return s->x_scale > 0.0f ? NULL : "no scale of X";
 }
 
-/* Output rows of a tile: at least four tiles where the plane allows, each worth the overhead. */
-static int64_t tile_rows(const conv_shape *s)
-{
-    const double row = (double)s->ow * (double)s->m * (double)(s->c / s->groups) * (double)(s->kh * s->kw);
-    int64_t rows = (s->oh + 3) / 4;
-    while (rows < s->oh && (double)rows * row < 1e6) rows++;
-    while (rows > 1 && (double)rows * row > 8e6) rows = (rows + 1) / 2;
-    return rows;
-}
-
-/* Input rows and padding of output rows y0..y1: {input rows, padding above, below, output rows}; *first: input row. */
-static void tile_key(const conv_shape *s, int64_t y0, int64_t y1, int64_t key[4], int64_t *first)
-{
-    const int64_t begin = y0 * s->g.strides[0] - s->g.pad_l[0];
-    const int64_t end = (y1 - 1) * s->g.strides[0] - s->g.pad_l[0] + (s->kh - 1) * (s->g.dilates[0] + 1) + 1;
-    const int64_t lo = begin < 0 ? 0 : begin, hi = end > s->h ? s->h : end;
-    key[0] = hi - lo;
-    key[1] = lo - begin;
-    key[2] = end - hi;
-    key[3] = y1 - y0;
-    *first = lo;
-}
-
-static int describe(const mcomp_bk_instance *b, const conv_shape *s, const int64_t key[4], const dc_md *weights, dnnl_primitive_desc_t *pd)
+static int describe(const mcomp_bk_instance *b, const conv_shape *s, const int64_t key[DN_KEY], const dc_md *weights, dnnl_primitive_desc_t *pd)
 {
     dc_md src = {0}, wei = {0}, dst = {0};
-    dc_conv_geometry g = s->g;
-    const int64_t ds[4] = {1, s->c, key[0], s->w}, dd[4] = {1, s->m, key[3], s->ow};
-    const int64_t dw[5] = {s->groups, s->m / s->groups, s->c / s->groups, s->kh, s->kw}, dw1[4] = {s->m, s->c, s->kh, s->kw};
+    const dc_conv_geometry g = dn_window_geometry(&s->w, key);
+    const int64_t m = key[4], ds[4] = {1, s->w.c, key[0], s->w.w}, dd[4] = {1, m, key[3], s->w.ow};
+    const int64_t dw[5] = {s->groups, m / s->groups, s->cg, s->w.kh, s->w.kw}, dw1[4] = {m, s->cg, s->w.kh, s->w.kw};
     const int grouped = s->groups > 1;
-    g.pad_l[0] = key[1];
-    g.pad_r[0] = key[2];
-    g.pad_r[1] = (s->ow - 1) * g.strides[1] + (s->kw - 1) * (g.dilates[1] + 1) + 1 - s->w - g.pad_l[1]; /* what is really read */
-    const int bad = key[0] < 1 || dc_md_tag(&src, 4, ds, dnnl_f32, dnnl_nhwc) || dc_md_tag(&dst, 4, dd, dnnl_f32, dnnl_nhwc) ||
-                    (!weights && dc_md_tag(&wei, grouped ? 5 : 4, grouped ? dw : dw1, dnnl_f32, dnnl_format_tag_any)) ||
+    const dnnl_data_type_t type = s->integer ? s->x_type : dnnl_f32, wtype = s->integer ? dnnl_s8 : dnnl_f32;
+    const int bad = dc_md_tag(&src, 4, ds, type, dnnl_nhwc) || dc_md_tag(&dst, 4, dd, s->integer ? dnnl_s32 : dnnl_f32, dnnl_nhwc) ||
+                    (!weights && dc_md_tag(&wei, grouped ? 5 : 4, grouped ? dw : dw1, wtype, dnnl_format_tag_any)) ||
                     dc_conv(pd, b->engine, &src, weights ? weights : &wei, &dst, &g, b->attr);
     dc_md_free(&src);
     dc_md_free(&wei);
@@ -114,123 +80,140 @@ static int describe(const mcomp_bk_instance *b, const conv_shape *s, const int64
     return bad;
 }
 
-/* Distinct tile shapes, the middle one first: it chooses the layout of the weights. -1: too many. */
-static int32_t tile_shapes(const conv_shape *s, int64_t keys[DN_MAX_PRIMITIVES][4])
+/* Channels of the parts of a set, 0 if there is no such set. */
+static int64_t set_channels(const dn_parts *c, int32_t set)
 {
-    const int64_t rows = tile_rows(s), tiles = (s->oh + rows - 1) / rows;
-    int32_t n = 0;
-    for (int64_t i = 0; i < tiles; i++) {
-        const int64_t t = i == 0 ? tiles / 2 : i <= tiles / 2 ? i - 1 : i; /* middle, then the others in order */
-        int64_t key[4], first;
-        int known = 0;
-        tile_key(s, t * rows, (t + 1) * rows < s->oh ? (t + 1) * rows : s->oh, key, &first);
-        for (int32_t k = 0; k < n; k++) known |= memcmp(keys[k], key, sizeof key) == 0;
-        if (known) continue;
-        if (n == DN_MAX_PRIMITIVES) return -1;
-        memcpy(keys[n++], key, sizeof key);
-    }
-    return n;
+    const int64_t part = set ? c->count - 1 : 0;
+    return dn_part_set(c, part) == set ? dn_part_size(c, part) : 0;
 }
 
 static int usable_tiles(const mcomp_bk_instance *b, const conv_shape *s)
 {
-    int64_t keys[DN_MAX_PRIMITIVES][4];
-    dc_md weights = {0};
-    const int32_t n = tile_shapes(s, keys);
-    int good = n > 0;
-    for (int32_t i = 0; i < n && good; i++) {
-        dnnl_primitive_desc_t pd = NULL;
-        good = !describe(b, s, keys[i], i ? &weights : NULL, &pd);
-        if (good && i == 0) good = !dc_md_query(&weights, pd, dnnl_query_weights_md);
-        if (pd) good = dn_usable(pd) && good;
+    int good = 1;
+    for (int32_t set = 0; set < 2 && good && set_channels(&s->cut, set) > 0; set++) {
+        dn_shapes shapes;
+        dc_md weights = {0};
+        good = dn_window_shapes(&s->w, set_channels(&s->cut, set), &shapes);
+        for (int32_t i = 0; i < shapes.n && good; i++) {
+            dnnl_primitive_desc_t pd = NULL;
+            good = !describe(b, s, shapes.key[i], i ? &weights : NULL, &pd);
+            if (good && i == 0) good = !dc_md_query(&weights, pd, dnnl_query_weights_md);
+            if (pd) good = dn_usable(pd, s->integer ? s->cg * s->w.kh * s->w.kw : 0) && good;
+        }
+        dc_md_free(&weights);
     }
-    dc_md_free(&weights);
     return good;
 }
 
+static const int32_t float_index[5] = {2, 3, -1, -1, -1}, integer_index[5] = {3, 4, -1, -1, 2};
+
 int32_t dn_conv_claim(mcomp_bk_instance *b, const mcomp_bk_node *n, mcomp_claim *out)
 {
-    static const int32_t index[4] = {2, 3, -1, -1};
     conv_shape s;
     dn_epilogue e;
-    if (!read_shape(n, &s) || !dn_epilogue_read(n, NULL, index, &e) || !usable_tiles(b, &s)) return 0;
-    const double outputs = (double)s.n * (double)s.oh * (double)s.ow * (double)s.m;
-    const double macs = outputs * (double)(s.c / s.groups) * (double)(s.kh * s.kw);
-    const double tiles = (double)s.n * (double)((s.oh + tile_rows(&s) - 1) / tile_rows(&s));
-    /* Grouped: the multiplier waits for memory. Otherwise the built-in product measured as fast or faster on the layers of ResNet-50, and
-     * twice as fast on 7 x 7 images, where every tile of a few rows reads all weights again. */
-    const double slow = s.groups > 1 ? 5.0 : 1.3;
-    out->cost_us = macs / dn_rate() * slow * 1e-3 + tiles * DN_EXEC_US + outputs * 0.1e-3;
-    snprintf(out->kernel, sizeof out->kernel, "%s", s.groups > 1 ? "onednn:conv_grouped" : "onednn:conv");
+    const char *no = read_shape(n, &s);
+    if (!no) no = dn_epilogue_read(n, NULL, s.integer ? integer_index : float_index, &e);
+    if (!no && !usable_tiles(b, &s)) no = s.integer ? "no exact implementation of a tile" : "only a reference implementation of a tile";
+    if (no) return dn_refuse(n, no);
+    const double outputs = (double)s.w.n * (double)s.w.oh * (double)s.w.ow * (double)s.m;
+    const double macs = (double)s.w.n * (double)s.w.oh * macs_of_row(&s);
+    const double tiles = (double)s.w.n * (double)((s.w.oh + s.w.rows - 1) / s.w.rows * s.cut.count);
+    /* Grouped: the multiplier waits for memory. Otherwise the built-in product measured as fast or faster on the layers of ResNet-50. */
+    const double slow = s.groups > 1 ? s.integer ? 20.0 : 5.0 : 1.3;
+    out->cost_us = macs / dn_rate(s.integer) * slow * 1e-3 + tiles * DN_EXEC_US + outputs * (s.integer ? 0.2e-3 : 0.1e-3);
+    out->integer = s.integer;
+    snprintf(out->kernel, sizeof out->kernel, "onednn:conv%s%s", s.groups > 1 ? "_grouped" : "", s.integer ? "_s8" : "");
     return 1;
 }
 
 typedef struct conv_work {
     const mcomp_bk_program *p;
     const mcomp_run_args *a;
-    const conv_shape *s;
-    int64_t rows, tiles;
+    int64_t tiles;
     int32_t status;
 } conv_work;
 
 static void conv_task(void *ctx, int64_t task, int32_t worker)
 {
     conv_work *w = ctx;
-    const conv_shape *s = w->s;
-    const int64_t image = task / w->tiles, y0 = task % w->tiles * w->rows, y1 = y0 + w->rows < s->oh ? y0 + w->rows : s->oh;
-    int64_t key[4], first;
-    tile_key(s, y0, y1, key, &first);
-    const float *x = (const float *)w->a->buffers[w->p->x].data + (image * s->h + first) * s->w * s->c;
-    const int64_t at = (image * s->oh + y0) * s->ow * s->m;
-    const int32_t st = dn_execute(w->p, dn_find(w->p, key), x, (float *)w->a->buffers[w->p->y].data + at,
-                                  (uint8_t *)w->a->worker_scratch + (uint64_t)worker * w->a->worker_scratch_stride);
+    const mcomp_bk_program *p = w->p;
+    const dn_window *s = &p->win;
+    const int64_t part = task % p->cut.count, at = task / p->cut.count, image = at / w->tiles;
+    const int64_t y0 = at % w->tiles * s->rows, y1 = y0 + s->rows < s->oh ? y0 + s->rows : s->oh, element = p->e.integer ? 1 : 4;
+    int64_t key[DN_KEY], first;
+    dn_window_key(s, y0, y1, dn_part_size(&p->cut, part), key, &first);
+    const dn_tile t = {.k = dn_find(p, key), .part = part, .src = (const uint8_t *)w->a->buffers[p->x].data + (image * s->h + first) * s->w * s->c * element,
+                       .row = (image * s->oh + y0) * s->ow, .rows = (y1 - y0) * s->ow, .oy = y0, .worker = worker};
+    const int32_t st = dn_tile_run(p, w->a, &t);
     if (st != MCOMP_OK) __atomic_store_n(&w->status, st, __ATOMIC_RELAXED);
-    else dn_epilogue_run(w->p, w->a, at, (y1 - y0) * s->ow);
 }
 
 static int32_t conv_run(const mcomp_bk_program *p, const mcomp_run_args *a)
 {
-    const conv_shape *s = (const conv_shape *)(const void *)p->geometry;
-    const mcomp_bk_buffer *x = &a->buffers[p->x], *y = &a->buffers[p->y];
-    conv_work w = {.p = p, .a = a, .s = s, .rows = tile_rows(s)};
-    w.tiles = (s->oh + w.rows - 1) / w.rows;
-    for (int32_t i = 1; i < x->rank; i++) /* only the number of images may differ from the plan */
-        if (x->dims[i] != (i == x->rank - 1 ? s->c : i == x->rank - 2 ? s->w : s->h))
-            return dn_host->fail(MCOMP_INTERNAL, "onednn", "the plane differs from that of the plan");
-    const double macs = (double)y->dims[0] * (double)(s->oh * s->ow) * (double)s->m * (double)(s->c / s->groups * s->kh * s->kw);
-    if (macs < INLINE_MACS) {
-        for (int64_t i = 0; i < y->dims[0] * w.tiles; i++) conv_task(&w, i, 0);
+    const dn_window *s = &p->win;
+    const mcomp_bk_buffer *y = &a->buffers[p->y];
+    conv_work w = {.p = p, .a = a, .tiles = (s->oh + s->rows - 1) / s->rows};
+    const int32_t st = dn_window_check(s, &a->buffers[p->x]);
+    if (st != MCOMP_OK) return st;
+    const double macs = (double)y->dims[0] * (double)(s->oh * s->ow) * (double)p->cut.m * (double)(p->k * s->kh * s->kw);
+    const int64_t tasks = y->dims[0] * w.tiles * p->cut.count;
+    if (macs < INLINE_US * 1e3 * dn_rate(p->e.integer)) {
+        for (int64_t i = 0; i < tasks; i++) conv_task(&w, i, 0);
     } else {
-        dn_host->parallel_for(a->pool, y->dims[0] * w.tiles, conv_task, &w);
+        dn_host->parallel_for(a->pool, tasks, conv_task, &w);
     }
     return w.status == MCOMP_OK ? MCOMP_OK : dn_host->fail(w.status, "onednn", "a primitive failed");
 }
 
+static int32_t add_primitives(mcomp_bk_program *p, const conv_shape *s)
+{
+    int32_t st = MCOMP_OK;
+    for (int32_t set = 0; set < 2 && set_channels(&s->cut, set) > 0; set++) {
+        dn_shapes shapes;
+        (void)dn_window_shapes(&s->w, set_channels(&s->cut, set), &shapes);
+        for (int32_t i = 0; i < shapes.n && st == MCOMP_OK; i++) {
+            dnnl_primitive_desc_t pd = NULL;
+            if (describe(p->b, s, shapes.key[i], i ? &p->weights[set] : NULL, &pd)) return dn_host->fail(MCOMP_INTERNAL, "onednn", "oneDNN refuses a tile");
+            st = dn_add(p, pd, shapes.key[i], set);
+        }
+    }
+    return st;
+}
+
+static int32_t pack_parts(mcomp_bk_program *p, const mcomp_bk_compile *c, const conv_shape *s)
+{
+    const mcomp_bk_value *w = dn_host->node_input(c->nodes[0], 1);
+    const dnnl_data_type_t type = s->integer ? dnnl_s8 : dnnl_f32;
+    const int64_t channel = s->cg * s->w.kh * s->w.kw * (s->integer ? 1 : 4); /* bytes of an output channel */
+    const uint8_t *data = dn_host->value_const(w);
+    int32_t st = MCOMP_OK;
+    for (int64_t part = 0; part < p->cut.count && st == MCOMP_OK; part++) {
+        const int64_t m = dn_part_size(&p->cut, part), dw1[4] = {m, s->cg, s->w.kh, s->w.kw};
+        const int64_t dw[5] = {s->groups, m / s->groups, s->cg, s->w.kh, s->w.kw};
+        dc_md from = {0};
+        const int bad = s->groups > 1 ? dc_md_tag(&from, 5, dw, type, dnnl_goihw) : dc_md_tag(&from, 4, dw1, type, dnnl_oihw);
+        st = bad ? dn_fail(MCOMP_INTERNAL, c->nodes[0], "no descriptor of the weights")
+                 : dn_pack(p, c, w, part, &from, data + part * p->cut.block * channel, s->groups > 1 ? "cg" : "c");
+        dc_md_free(&from);
+    }
+    return st;
+}
+
 int32_t dn_conv_compile(mcomp_bk_program *p, const mcomp_bk_compile *c)
 {
-    static const int32_t index[4] = {2, 3, -1, -1};
     const mcomp_bk_node *n = c->nodes[0];
-    int64_t keys[DN_MAX_PRIMITIVES][4];
     conv_shape s;
-    dc_md from = {0};
-    int32_t st = MCOMP_OK;
-    _Static_assert(sizeof s <= sizeof p->geometry, "the program holds the shape");
-    memset(&s, 0, sizeof s);
-    if (!read_shape(n, &s) || !dn_epilogue_read(n, c, index, &p->e)) return dn_fail(MCOMP_INTERNAL, n, "not a Conv that was claimed");
-    memcpy(p->geometry, &s, sizeof s);
-    p->k = s.c;
-    p->m = s.m;
+    const char *no = read_shape(n, &s);
+    if (!no) no = dn_epilogue_read(n, c, s.integer ? integer_index : float_index, &p->e);
+    if (no) return dn_fail(MCOMP_INTERNAL, n, no);
+    p->win = s.w;
+    p->cut = s.cut;
+    p->k = s.cg;
+    p->x_scale = s.x_scale;
     p->run = conv_run;
-    const int32_t shapes = tile_shapes(&s, keys);
-    for (int32_t i = 0; i < shapes && st == MCOMP_OK; i++) {
-        dnnl_primitive_desc_t pd = NULL;
-        if (describe(p->b, &s, keys[i], i ? &p->weights : NULL, &pd)) return dn_fail(MCOMP_INTERNAL, n, "oneDNN refuses a tile");
-        st = dn_add(p, pd, keys[i]);
-    }
-    if (st != MCOMP_OK) return st;
-    const int64_t dw[5] = {s.groups, s.m / s.groups, s.c / s.groups, s.kh, s.kw}, dw1[4] = {s.m, s.c, s.kh, s.kw};
-    const int bad = s.groups > 1 ? dc_md_tag(&from, 5, dw, dnnl_f32, dnnl_goihw) : dc_md_tag(&from, 4, dw1, dnnl_f32, dnnl_oihw);
-    st = bad ? dn_fail(MCOMP_INTERNAL, n, "no descriptor of the weights") : dn_pack(p, c, dn_host->node_input(n, 1), &from, s.groups > 1 ? "cg" : "c");
-    dc_md_free(&from);
+    int32_t st = add_primitives(p, &s);
+    if (st == MCOMP_OK) st = pack_parts(p, c, &s);
+    if (st == MCOMP_OK && s.integer) st = dn_correction_make(&p->correction, &s.w, dn_host->value_const(dn_host->node_input(n, 1)), s.m, s.cg, s.x_zp);
+    dn_tile_plan(p, s.w.rows * s.w.ow, 0);
     return st;
 }

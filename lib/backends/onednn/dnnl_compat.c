@@ -31,6 +31,11 @@ int dc_md_tag(dc_md *m, int rank, const int64_t *dims, dnnl_data_type_t type, dn
     return (int)dnnl_memory_desc_create_with_tag(&m->d, rank, dims, type, tag);
 }
 
+int dc_md_strides(dc_md *m, int rank, const int64_t *dims, dnnl_data_type_t type, const int64_t *strides)
+{
+    return (int)dnnl_memory_desc_create_with_strides(&m->d, rank, dims, type, strides);
+}
+
 void dc_md_free(dc_md *m)
 {
     if (m->d) dnnl_memory_desc_destroy(m->d);
@@ -65,6 +70,15 @@ int dc_conv(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const dc_md *src, 
                                                                weights->d, NULL, dst->d, f.strides, f.dilates, f.pad_l, f.pad_r, attr);
 }
 
+int dc_pool(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnnl_alg_kind_t alg, const dc_md *src, const dc_md *dst, const dc_conv_geometry *g,
+            const int64_t kernel[2], dnnl_primitive_attr_t attr)
+{
+    const full_geometry f = widen(g);
+    const dnnl_dims_t k = {kernel[0], kernel[1]};
+    return (int)dnnl_pooling_forward_primitive_desc_create(out, engine, dnnl_forward_inference, alg, src->d, dst->d, f.strides, k, f.dilates, f.pad_l,
+                                                           f.pad_r, attr);
+}
+
 int dc_reorder(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const dc_md *from, const dc_md *to)
 {
     return (int)dnnl_reorder_primitive_desc_create(out, from->d, engine, to->d, engine, NULL);
@@ -75,6 +89,11 @@ int dc_reorder(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const dc_md *fr
 int dc_md_tag(dc_md *m, int rank, const int64_t *dims, dnnl_data_type_t type, dnnl_format_tag_t tag)
 {
     return (int)dnnl_memory_desc_init_by_tag(&m->d, rank, dims, type, tag);
+}
+
+int dc_md_strides(dc_md *m, int rank, const int64_t *dims, dnnl_data_type_t type, const int64_t *strides)
+{
+    return (int)dnnl_memory_desc_init_by_strides(&m->d, rank, dims, type, strides);
 }
 
 void dc_md_free(dc_md *m) { m->d.ndims = 0; }
@@ -109,6 +128,16 @@ int dc_conv(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const dc_md *src, 
     const full_geometry f = widen(g);
     const dnnl_status_t st = dnnl_dilated_convolution_forward_desc_init(&d, dnnl_forward_inference, dnnl_convolution_direct, &src->d,
                                                                         &weights->d, NULL, &dst->d, f.strides, f.dilates, f.pad_l, f.pad_r);
+    return (int)(st != dnnl_success ? st : dnnl_primitive_desc_create(out, &d, attr, engine, NULL));
+}
+
+int dc_pool(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnnl_alg_kind_t alg, const dc_md *src, const dc_md *dst, const dc_conv_geometry *g,
+            const int64_t kernel[2], dnnl_primitive_attr_t attr)
+{
+    dnnl_pooling_desc_t d;
+    const full_geometry f = widen(g);
+    const dnnl_dims_t k = {kernel[0], kernel[1]};
+    const dnnl_status_t st = dnnl_pooling_forward_desc_init(&d, dnnl_forward_inference, alg, &src->d, &dst->d, f.strides, k, f.pad_l, f.pad_r);
     return (int)(st != dnnl_success ? st : dnnl_primitive_desc_create(out, &d, attr, engine, NULL));
 }
 

@@ -14,6 +14,8 @@ typedef struct dc_md { /* zeroed: empty */
 } dc_md;
 
 int dc_md_tag(dc_md *m, int rank, const int64_t *dims, dnnl_data_type_t type, dnnl_format_tag_t tag);
+/* Strides in elements. */
+int dc_md_strides(dc_md *m, int rank, const int64_t *dims, dnnl_data_type_t type, const int64_t *strides);
 void dc_md_free(dc_md *m);
 uint64_t dc_md_bytes(const dc_md *m);
 int dc_md_equal(const dc_md *a, const dc_md *b);
@@ -28,6 +30,8 @@ typedef struct dc_conv_geometry {
 } dc_conv_geometry;
 int dc_conv(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const dc_md *src, const dc_md *weights, const dc_md *dst,
             const dc_conv_geometry *g, dnnl_primitive_attr_t attr);
+int dc_pool(dnnl_primitive_desc_t *out, dnnl_engine_t engine, dnnl_alg_kind_t alg, const dc_md *src, const dc_md *dst, const dc_conv_geometry *g,
+            const int64_t kernel[2], dnnl_primitive_attr_t attr);
 int dc_reorder(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const dc_md *from, const dc_md *to);
 /* Name of the implementation; "ref" in front of it means a slow one. */
 const char *dc_impl_name(const_dnnl_primitive_desc_t pd);

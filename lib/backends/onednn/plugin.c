@@ -1,4 +1,4 @@
-/* oneDNN as a backend: float matrix products and convolutions. The table, the instance and its options. */
+/* oneDNN as a backend: matrix products, convolutions and pools, float and INT8. The table, the instance and its options. */
 #include "plugin.h"
 
 #include <stdio.h>
@@ -6,7 +6,8 @@
 
 const mcomp_host_api *dn_host;
 
-double dn_rate(void) { return dn_host->cpu_isa() >= MCOMP_ISA_AVX512 ? 80.0 : 40.0; }
+double dn_rate(int32_t integer) { return integer ? 280.0 : dn_host->cpu_isa() >= MCOMP_ISA_AVX512 ? 80.0 : 40.0; }
+int dn_has_vnni(void) { return dn_host->cpu_isa() >= MCOMP_ISA_AVX512_VNNI; }
 
 /* MCOMP_ISA reaches oneDNN once, before anything else is asked of it. */
 static void cap_isa(void)
@@ -65,13 +66,38 @@ static int32_t create(mcomp_bk_instance **out, int32_t device, const char *const
     return MCOMP_OK;
 }
 
-static int is_op(const mcomp_bk_node *n, const char *op) { return strcmp(dn_host->node_domain(n), "mcomp") == 0 && strcmp(dn_host->node_op(n), op) == 0; }
+int dn_is_op(const mcomp_bk_node *n, const char *op) { return strcmp(dn_host->node_domain(n), "mcomp") == 0 && strcmp(dn_host->node_op(n), op) == 0; }
+
+typedef struct operator_row {
+    const char *op;
+    int32_t (*claim)(mcomp_bk_instance *b, const mcomp_bk_node *n, mcomp_claim *out);
+    int32_t (*compile)(mcomp_bk_program *p, const mcomp_bk_compile *c);
+} operator_row;
+
+static const operator_row operators[] = {
+    {"Linear", dn_linear_claim, dn_linear_compile},
+    {"QLinear", dn_linear_claim, dn_linear_compile},
+    {"Conv", dn_conv_claim, dn_conv_compile},
+    {"QConv", dn_conv_claim, dn_conv_compile},
+    {"MaxPool", dn_pool_claim, dn_pool_compile},
+    {"AveragePool", dn_pool_claim, dn_pool_compile},
+    {"GlobalMaxPool", dn_pool_claim, dn_pool_compile},
+    {"GlobalAveragePool", dn_pool_claim, dn_pool_compile},
+    {"QAveragePool", dn_pool_claim, dn_pool_compile},
+    {"QGlobalAveragePool", dn_pool_claim, dn_pool_compile},
+};
+
+static const operator_row *find(const mcomp_bk_node *n)
+{
+    for (size_t i = 0; i < sizeof operators / sizeof *operators; i++)
+        if (dn_is_op(n, operators[i].op)) return &operators[i];
+    return NULL;
+}
 
 static int32_t claim(mcomp_bk_instance *b, const mcomp_bk_node *n, mcomp_claim *out)
 {
-    if (is_op(n, "Linear")) return dn_linear_claim(b, n, out);
-    if (is_op(n, "Conv")) return dn_conv_claim(b, n, out);
-    return 0;
+    const operator_row *o = find(n);
+    return o ? o->claim(b, n, out) : 0;
 }
 
 void dn_program_clear(mcomp_bk_program *p)
@@ -82,7 +108,11 @@ void dn_program_clear(mcomp_bk_program *p)
         dc_md_free(&p->list[i].dst);
         dc_md_free(&p->list[i].scratch);
     }
-    dc_md_free(&p->weights);
+    dc_md_free(&p->weights[0]);
+    dc_md_free(&p->weights[1]);
+    dn_host->release(p->correction.rows);
+    dn_host->release(p->correction.row_class);
+    dn_host->release(p->correction.col_class);
 }
 
 static void program_destroy(mcomp_bk_program *p)
@@ -101,7 +131,7 @@ static int32_t compile(mcomp_bk_instance *b, const mcomp_bk_compile *c, mcomp_bk
     p->b = b;
     p->x = dn_slot(c, dn_host->node_input(c->nodes[0], 0));
     p->y = dn_slot(c, dn_host->node_output(c->nodes[0], 0));
-    const int32_t st = is_op(c->nodes[0], "Linear") ? dn_linear_compile(p, c) : dn_conv_compile(p, c);
+    const int32_t st = find(c->nodes[0])->compile(p, c);
     if (st != MCOMP_OK) {
         program_destroy(p);
         return st;
@@ -112,7 +142,7 @@ static int32_t compile(mcomp_bk_instance *b, const mcomp_bk_compile *c, mcomp_bk
 
 static int32_t program_info(const mcomp_bk_program *p, mcomp_program_info *out)
 {
-    out->scratch_per_worker_bytes = p->scratch_bytes;
+    out->scratch_per_worker_bytes = p->pad_bytes + p->acc_bytes + p->row_bytes + p->x_bytes;
     return MCOMP_OK;
 }
 

@@ -21,6 +21,12 @@ int32_t dn_fail(int32_t code, const mcomp_bk_node *n, const char *message)
     return dn_host->fail(code, n ? dn_host->node_name(n) : "onednn", message);
 }
 
+int32_t dn_refuse(const mcomp_bk_node *n, const char *reason)
+{
+    (void)dn_fail(MCOMP_UNSUPPORTED, n, reason);
+    return 0;
+}
+
 int32_t dn_slot(const mcomp_bk_compile *c, const mcomp_bk_value *v)
 {
     for (int32_t i = 0; v && i < c->n_values; i++)
@@ -34,14 +40,21 @@ static int is_reference(const_dnnl_primitive_desc_t pd)
     return strncmp(name, "ref", 3) == 0 || strncmp(name, "simple", 6) == 0;
 }
 
-int dn_usable(dnnl_primitive_desc_t pd)
+/* Of the integer implementations only brgemm's keep sums in s32 to the end; the older kernels pass them through f32, which is
+ * exact up to 2^24. */
+static int is_exact(const_dnnl_primitive_desc_t pd, int64_t depth)
 {
-    const int good = !is_reference(pd);
+    return strncmp(dc_impl_name(pd), "brg", 3) == 0 || depth * 255 * 128 <= 1 << 24;
+}
+
+int dn_usable(dnnl_primitive_desc_t pd, int64_t depth)
+{
+    const int good = !is_reference(pd) && is_exact(pd, depth);
     dnnl_primitive_desc_destroy(pd);
     return good;
 }
 
-int32_t dn_add(mcomp_bk_program *p, dnnl_primitive_desc_t pd, const int64_t key[4])
+int32_t dn_add(mcomp_bk_program *p, dnnl_primitive_desc_t pd, const int64_t key[DN_KEY], int32_t set)
 {
     int32_t st = MCOMP_OK;
     dc_md weights = {0};
@@ -53,18 +66,21 @@ int32_t dn_add(mcomp_bk_program *p, dnnl_primitive_desc_t pd, const int64_t key[
         st = dn_host->fail(MCOMP_UNSUPPORTED, "onednn", "only a reference implementation for a tile");
         goto done;
     }
+    int first = 1;
+    for (int32_t i = 0; i < p->n; i++) first &= p->list[i].set != set;
     dn_primitive *k = &p->list[p->n++];
     memcpy(k->key, key, sizeof k->key);
+    k->set = set;
     int bad = dc_md_query(&k->src, pd, dnnl_query_src_md) || dc_md_query(&k->dst, pd, dnnl_query_dst_md) ||
-              dc_md_query(&k->scratch, pd, dnnl_query_scratchpad_md) || dc_md_query(&weights, pd, dnnl_query_weights_md);
+              dc_md_query(&k->scratch, pd, dnnl_query_scratchpad_md) || (set >= 0 && dc_md_query(&weights, pd, dnnl_query_weights_md));
     if (!bad) {
         k->scratch_bytes = dc_md_bytes(&k->scratch);
-        if (k->scratch_bytes > p->scratch_bytes) p->scratch_bytes = k->scratch_bytes;
-        if (p->n == 1) {
-            p->weights = weights;
+        if (k->scratch_bytes > p->pad_bytes) p->pad_bytes = k->scratch_bytes;
+        if (set >= 0 && first) {
+            p->weights[set] = weights;
             memset(&weights, 0, sizeof weights);
-        } else {
-            bad = !dc_md_equal(&weights, &p->weights);
+        } else if (set >= 0) {
+            bad = !dc_md_equal(&weights, &p->weights[set]);
         }
     }
     if (!bad) bad = dnnl_primitive_create(&k->p, pd) != dnnl_success;
@@ -75,7 +91,7 @@ done:
     return st;
 }
 
-const dn_primitive *dn_find(const mcomp_bk_program *p, const int64_t key[4])
+const dn_primitive *dn_find(const mcomp_bk_program *p, const int64_t key[DN_KEY])
 {
     for (int32_t i = 0; i < p->n; i++)
         if (memcmp(p->list[i].key, key, sizeof p->list[i].key) == 0) return &p->list[i];
@@ -123,23 +139,41 @@ static int execute(dnnl_engine_t engine, dnnl_primitive_t primitive, int n, cons
     return bad;
 }
 
-int32_t dn_execute(const mcomp_bk_program *p, const dn_primitive *k, const void *src, void *dst, void *scratch)
+int32_t dn_execute(const mcomp_bk_program *p, const dn_primitive *k, int64_t part, const void *src, void *dst, void *scratch)
 {
     union { /* the library takes sources as plain pointers and does not write to them */
         const void *c;
         void *v;
-    } from = {src}, weights = {p->packed};
-    const dc_md *md[4] = {&k->src, &p->weights, &k->dst, &k->scratch};
-    void *const data[4] = {from.v, weights.v, dst, scratch};
-    static const int arg[4] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD};
-    if (execute(p->b->engine, k->p, k->scratch_bytes > 0 ? 4 : 3, md, data, arg))
-        return dn_host->fail(MCOMP_INTERNAL, "onednn", "a primitive failed");
+    } from = {src}, weights = {p->packed[part]};
+    const dc_md *md[4] = {&k->src, &k->dst};
+    void *data[4] = {from.v, dst};
+    int arg[4] = {DNNL_ARG_SRC, DNNL_ARG_DST}, n = 2;
+    if (k->set >= 0) {
+        md[n] = &p->weights[k->set];
+        data[n] = weights.v;
+        arg[n++] = DNNL_ARG_WEIGHTS;
+    }
+    if (k->scratch_bytes > 0) {
+        md[n] = &k->scratch;
+        data[n] = scratch;
+        arg[n++] = DNNL_ARG_SCRATCHPAD;
+    }
+    if (execute(p->b->engine, k->p, n, md, data, arg)) return dn_host->fail(MCOMP_INTERNAL, "onednn", "a primitive failed");
     return MCOMP_OK;
+}
+
+dn_parts dn_cut(int64_t m, double most)
+{
+    const int64_t parts = most < 2.0 ? 1 : most > DN_MAX_PARTS ? DN_MAX_PARTS : (int64_t)most;
+    dn_parts c = {m, ((m + parts - 1) / parts + 63) / 64 * 64, 1};
+    if (parts == 1 || c.block > m) c.block = m;
+    c.count = (m + c.block - 1) / c.block;
+    return c;
 }
 
 typedef struct pack_ctx {
     mcomp_bk_program *p;
-    const dc_md *from;
+    const dc_md *from, *to;
     const void *data;
 } pack_ctx;
 
@@ -162,19 +196,21 @@ static int32_t fill(void *ctx, void *block)
 {
     const pack_ctx *c = ctx;
     dnnl_primitive_desc_t pd = NULL;
-    const int bad = dc_reorder(&pd, c->p->b->engine, c->from, &c->p->weights) ||
-                    dn_reorder_run(c->p->b, pd, c->from, &c->p->weights, c->data, block);
+    const int bad = dc_reorder(&pd, c->p->b->engine, c->from, c->to) || dn_reorder_run(c->p->b, pd, c->from, c->to, c->data, block);
     if (pd) dnnl_primitive_desc_destroy(pd);
     return bad ? dn_host->fail(MCOMP_INTERNAL, "onednn", "the weights could not be reordered") : MCOMP_OK;
 }
 
-int32_t dn_pack(mcomp_bk_program *p, const mcomp_bk_compile *c, const mcomp_bk_value *v, const dc_md *from, const char *what)
+int32_t dn_pack(mcomp_bk_program *p, const mcomp_bk_compile *c, const mcomp_bk_value *v, int64_t part, const dc_md *from, const void *data,
+                const char *what)
 {
-    char key[96];
-    pack_ctx ctx = {p, from, dn_host->value_const(v)};
-    const uint64_t bytes = dc_md_bytes(&p->weights);
+    char key[128];
+    const int32_t set = dn_part_set(&p->cut, part);
+    pack_ctx ctx = {p, from, &p->weights[set], data};
+    const uint64_t bytes = dc_md_bytes(&p->weights[set]);
+    const int64_t *first = p->list[0].key;
     /* The layout depends on the first tile shape: it is part of the identity. */
-    snprintf(key, sizeof key, "onednn:%s:%llx:%lld:%lld:%lld:%llu:%d", what, (unsigned long long)dn_host->value_key(v),
-             (long long)p->list[0].key[0], (long long)p->list[0].key[1], (long long)p->list[0].key[3], (unsigned long long)bytes, p->b->bf16);
-    return dn_host->pack(c->store, key, bytes, fill, &ctx, &p->packed);
+    snprintf(key, sizeof key, "onednn:%s:%llx:%lld:%lld:%lld:%lld.%lld:%llu:%d", what, (unsigned long long)dn_host->value_key(v),
+             (long long)first[0], (long long)first[1], (long long)first[3], (long long)part, (long long)p->cut.block, (unsigned long long)bytes, p->b->bf16);
+    return dn_host->pack(c->store, key, bytes, fill, &ctx, &p->packed[part]);
 }

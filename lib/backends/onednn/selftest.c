@@ -15,21 +15,21 @@ static int close_to(const float *got, const double *want, int64_t n)
 }
 
 /* Runs one primitive on plain data; weights are reordered on the way. */
-static int run_once(mcomp_bk_instance *b, dnnl_primitive_desc_t pd, const dc_md *plain, const float *x, const float *w, float *y)
+static int run_once(mcomp_bk_instance *b, dnnl_primitive_desc_t pd, const dc_md *plain, const void *x, const void *w, void *y)
 {
     mcomp_bk_program p = {.b = b};
     dnnl_primitive_desc_t rpd = NULL;
-    static const int64_t key[4] = {1, 0, 0, 0};
+    static const int64_t key[DN_KEY] = {1, 0, 0, 0, 0};
     void *packed = NULL, *scratch = NULL;
-    int good = dn_add(&p, pd, key) == MCOMP_OK;
+    int good = dn_add(&p, pd, key, 0) == MCOMP_OK;
     if (good) {
-        packed = dn_host->alloc(dc_md_bytes(&p.weights) + 64);
-        scratch = dn_host->alloc(p.scratch_bytes + 64);
-        good = packed && scratch && !dc_reorder(&rpd, b->engine, plain, &p.weights);
+        packed = dn_host->alloc(dc_md_bytes(&p.weights[0]) + 64);
+        scratch = dn_host->alloc(p.pad_bytes + 64);
+        good = packed && scratch && !dc_reorder(&rpd, b->engine, plain, &p.weights[0]);
     }
-    if (good) good = dn_reorder_run(b, rpd, plain, &p.weights, w, packed) == 0;
-    p.packed = packed;
-    if (good) good = dn_execute(&p, &p.list[0], x, y, scratch) == MCOMP_OK;
+    if (good) good = dn_reorder_run(b, rpd, plain, &p.weights[0], w, packed) == 0;
+    p.packed[0] = packed;
+    if (good) good = dn_execute(&p, &p.list[0], 0, x, y, scratch) == MCOMP_OK;
     if (rpd) dnnl_primitive_desc_destroy(rpd);
     if (packed) dn_host->release(packed);
     if (scratch) dn_host->release(scratch);
@@ -90,9 +90,39 @@ static int test_conv(mcomp_bk_instance *b)
     return good && (b->bf16 || close_to(y, want, H * W * O));
 }
 
+/* The largest bytes of either sign: sums that saturate in 16 bits, leave f32's 24, or lose a compensation. Exact or refused. */
+static int test_integer(mcomp_bk_instance *b, dnnl_data_type_t type)
+{
+    enum { M = 5, K = 1030, N = 48 };
+    static uint8_t x[M * K];
+    static int8_t w[K * N];
+    static int32_t y[M * N];
+    const int64_t ds[2] = {M, K}, dw[2] = {K, N}, dd[2] = {M, N};
+    dc_md src = {0}, wei = {0}, dst = {0}, plain = {0};
+    dnnl_primitive_desc_t pd = NULL;
+    int64_t wrong = 0;
+    for (int64_t i = 0; i < M * K; i++) x[i] = (uint8_t)(i / K == 0 ? 255 : i / K == 1 ? 128 : i * 7 % 256);
+    for (int64_t i = 0; i < K * N; i++) w[i] = (int8_t)(i % N == 0 ? 127 : i % N == 1 ? -128 : i % N == 2 && i > 7 * N ? 127 : i * 11 % 256 - 128);
+    int good = !dc_md_tag(&src, 2, ds, type, dnnl_ab) && !dc_md_tag(&dst, 2, dd, dnnl_s32, dnnl_ab) &&
+               !dc_md_tag(&wei, 2, dw, dnnl_s8, dnnl_format_tag_any) && !dc_md_tag(&plain, 2, dw, dnnl_s8, dnnl_ab) &&
+               !dc_matmul(&pd, b->engine, &src, &wei, &dst, b->attr) && run_once(b, pd, &plain, x, w, y);
+    for (int64_t i = 0; i < M * N; i++) {
+        int32_t want = 0;
+        for (int64_t k = 0; k < K; k++) want += (type == dnnl_s8 ? (int8_t)x[i / N * K + k] : x[i / N * K + k]) * w[k * N + i % N];
+        wrong += y[i] != want;
+    }
+    dc_md_free(&src);
+    dc_md_free(&wei);
+    dc_md_free(&dst);
+    dc_md_free(&plain);
+    return good && wrong == 0;
+}
+
 int32_t dn_self_test(mcomp_bk_instance *b)
 {
     if (!test_matmul(b)) return dn_host->fail(MCOMP_NO_BACKEND, "onednn", "the self-test failed: matrix product differs from the reference");
     if (!test_conv(b)) return dn_host->fail(MCOMP_NO_BACKEND, "onednn", "the self-test failed: convolution differs from the reference");
+    if (dn_has_vnni() && (!test_integer(b, dnnl_u8) || !test_integer(b, dnnl_s8)))
+        return dn_host->fail(MCOMP_NO_BACKEND, "onednn", "the self-test failed: integer product differs from the reference");
     return MCOMP_OK;
 }
