@@ -91,7 +91,7 @@ typedef struct mc_op_cost {
     double flops; /* everything else, per element operations */
 } mc_op_cost;
 
-/* Gradient slot: emits nodes into g that compute the gradients of the inputs; filled by the training rooms' issue. */
+/* Gradient: emits nodes that compute the gradients of the inputs (ops/grad.h). */
 typedef struct mc_op_grad mc_op_grad;
 
 typedef struct mc_op {
@@ -106,7 +106,7 @@ typedef struct mc_op {
     int32_t (*forward)(const mc_op_run *r); /* NULL: cannot be run by reference */
     int32_t (*cost)(const mc_node *n, const mc_type *const *in, const mc_type *const *out, mc_op_cost *cost); /* NULL: 0 MACs,
                                                                               one flop an output element */
-    int32_t (*gradient)(mc_op_grad *g); /* NULL: none yet */
+    int32_t (*gradient)(mc_op_grad *g); /* NULL: none */
 } mc_op;
 
 /* Tells graph/ how to find descriptors. Idempotent, thread-safe; every creator of graphs calls it (mc_op_find does too). */
