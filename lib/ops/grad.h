@@ -57,6 +57,13 @@ mc_value *mc_grad_mask(mc_op_grad *c, mc_value *cond, const mc_value *like);
 mc_value *mc_grad_product(mc_op_grad *c, mc_value *a, int trans_a, mc_value *b, int trans_b, int flat);
 /* Gradient function of operators that only move elements of input 0 (mcomp.MoveGrad). */
 int32_t mc_grad_move(mc_op_grad *c);
+/* LayerNormalization (centre 1) and RMSNormalization; BatchNormalization and its kin (op_norm_grad.c). */
+int32_t mc_grad_row_norm(mc_op_grad *c, int centre);
+int32_t mc_grad_channel_norm(mc_op_grad *c, const char *kind);
+/* op on a, b (and like) with the forward convolution's attributes; the sum over everything but axis 1. */
+mc_value *mc_grad_conv(mc_op_grad *c, const char *op, mc_value *a, mc_value *b, mc_value *like);
+mc_value *mc_grad_channel_sum(mc_op_grad *c, mc_value *dy);
+int32_t mc_grad_pool(mc_op_grad *c, int max, int global);
 /* d of the forward inputs' rank, NO_GRADIENT if the rank is unknown. */
 int32_t mc_grad_rank(mc_op_grad *c, const mc_value *v);
 
