@@ -12,18 +12,6 @@
 
 #include "ops/ops.h"
 
-struct mc_op_grad {
-    mc_graph *g;
-    const mc_node *node;
-    mc_value *const *x; /* node->in, n_in of them (NULL: omitted) */
-    mc_value *const *y; /* node->out */
-    int32_t n_in, n_out;
-    mc_value *dy[MC_OP_MAX_IO];  /* gradient of each output; NULL: nothing depends on it */
-    mc_value *dx[MC_OP_MAX_IO];  /* to fill; NULL stays "no contribution" */
-    uint8_t want[MC_OP_MAX_IO];  /* 1: dx[i] is asked for */
-    int32_t status;
-};
-
 /* 1 if input i is there and its gradient is asked for. */
 static inline int mc_grad_wants(const mc_op_grad *c, int32_t i) { return i < c->n_in && c->want[i]; }
 /* The gradient function fails: NO_GRADIENT (or another code) naming node, operator and why. */

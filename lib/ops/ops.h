@@ -91,8 +91,18 @@ typedef struct mc_op_cost {
     double flops; /* everything else, per element operations */
 } mc_op_cost;
 
-/* Gradient: emits nodes that compute the gradients of the inputs (ops/grad.h). */
-typedef struct mc_op_grad mc_op_grad;
+/* What a gradient function sees and fills in: it emits nodes that compute the gradients of the wanted inputs (ops/grad.h). */
+typedef struct mc_op_grad {
+    mc_graph *g;
+    const mc_node *node;
+    mc_value *const *x; /* node->in, n_in of them (NULL: omitted) */
+    mc_value *const *y; /* node->out */
+    int32_t n_in, n_out;
+    mc_value *dy[MC_OP_MAX_IO];  /* gradient of each output; NULL: nothing depends on it */
+    mc_value *dx[MC_OP_MAX_IO];  /* to fill; NULL stays "no contribution" */
+    uint8_t want[MC_OP_MAX_IO];  /* 1: dx[i] is asked for */
+    int32_t status;
+} mc_op_grad;
 
 typedef struct mc_op {
     const char *name;   /* ONNX name */

@@ -3,8 +3,6 @@
  * contributions are added in the order in which they were emitted, so the sum does not depend on anything but the graph. */
 #include "passes/passes.h"
 
-#include "ops/grad.h"
-
 typedef struct tape {
     mc_graph *g;
     int64_t n_values; /* at the start: the forward values */
