@@ -123,6 +123,7 @@ struct mcomp_graph {
     mc_graph *g;
     mcomp_context *ctx;
     uint64_t file_bytes; /* model file and sidecar, 0 if built in memory */
+    mc_str warnings;     /* of loading, each with its NUL */
 };
 
 /* Layer 3 registers how descriptors are found; until then nodes have none. */
