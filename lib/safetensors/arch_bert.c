@@ -104,20 +104,18 @@ static int32_t widen(const mc_tensor *t, mc_tensor **out)
     return MCOMP_OK;
 }
 
-/* The tensor behind a canonical name: prefix, and the older names of LayerNorm. Its name goes to b->as. */
+/* The tensor behind a canonical name: prefix, and the older names of LayerNorm. The name it has goes to b->as. */
 static const mc_st_tensor *find(bert *b, const char *name)
 {
-    const int bare = strncmp(name, "classifier.", 11) == 0;
-    const int n = snprintf(b->as, sizeof b->as, "%s%s", bare ? "" : b->prefix, name);
+    static const char norm[] = ".LayerNorm.";
+    const char *prefix = strncmp(name, "classifier.", 11) == 0 ? "" : b->prefix, *at = strstr(name, norm);
+    snprintf(b->as, sizeof b->as, "%s%s", prefix, name);
     const mc_st_tensor *t = mc_safetensors_find(b->in->s, b->as);
-    const char *norm = strstr(b->as, "LayerNorm.");
-    if (t || !norm || n < 0 || (size_t)n >= sizeof b->as - 8) return t;
-    char *end = b->as + (norm - b->as) + strlen("LayerNorm.");
-    char kept[8];
-    snprintf(kept, sizeof kept, "%s", end);
-    strcpy(end, strcmp(end, "weight") == 0 ? "gamma" : "beta");
+    if (t || !at) return t;
+    const char *last = at + strlen(norm), *older = strcmp(last, "weight") == 0 ? "gamma" : "beta";
+    snprintf(b->as, sizeof b->as, "%s%.*s%s", prefix, (int)(last - name), name, older);
     t = mc_safetensors_find(b->in->s, b->as);
-    if (!t) strcpy(end, kept);
+    if (!t) snprintf(b->as, sizeof b->as, "%s%s", prefix, name);
     return t;
 }
 

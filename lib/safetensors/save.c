@@ -1,32 +1,10 @@
-/* Writing. The layout is the reference's, byte for byte: tensors by falling alignment and then by name, the header padded with
- * spaces to 8 bytes. One file, or shards of at most shard_bytes of data: STEM-<hash8>-00001-of-00003.safetensors and an index that is
- * renamed into place last. The hash is of what is written, so a new set never touches the files of an old one, which go in the end. */
-#include "safetensors/internal.h"
+/* Writing one file. The layout is the reference's, byte for byte: tensors by falling alignment and then by name, the header padded
+ * with spaces to 8 bytes. */
+#include "safetensors/save.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-typedef struct item {
-    const char *name;
-    const mc_tensor *t;
-    int32_t order;
-    int64_t shard;
-} item;
-
-typedef struct output {
-    const char *path;
-    const mc_graph *g;
-    int32_t overwrite;
-    item *items;
-    int64_t n, cap;
-    mc_map *taken;
-    mc_arena *arena; /* made-up names */
-    int64_t n_shards;
-    char tag[9];
-} output;
-
-static int32_t quote(mc_str *out, const char *text, const char *what)
+int32_t mc_st_quote(mc_str *out, const char *text, const char *what)
 {
     mc_json *j = mc_json_new_string(text);
     int32_t st = j ? MCOMP_OK : mc_fail(MCOMP_NO_MEMORY, text, "no memory");
@@ -36,20 +14,20 @@ static int32_t quote(mc_str *out, const char *text, const char *what)
     return st;
 }
 
-static int32_t add(output *o, const char *name, const mc_tensor *t)
+static int32_t add(mc_st_output *o, const char *name, const mc_tensor *t)
 {
     int32_t st = MCOMP_OK;
     if (!mc_st_dtype_name(t->dtype)) MC_FAIL(MCOMP_UNSUPPORTED, name, "%s has no place in a safetensors file written here", mc_dtype_name(t->dtype));
     if (strcmp(name, "__metadata__") == 0) MC_FAIL(MCOMP_UNSUPPORTED, name, "a tensor cannot have this name in a safetensors file");
     MC_TRY(mc_map_put(o->taken, name, o->n));
     MC_TRY(mc_grow(&o->items, &o->cap, o->n + 1, sizeof *o->items));
-    o->items[o->n++] = (item){.name = name, .t = t, .order = mc_st_dtype_order(t->dtype)};
+    o->items[o->n++] = (mc_st_item){.name = name, .t = t, .order = mc_st_dtype_order(t->dtype)};
 done:
     return st;
 }
 
 /* Constants of subgraphs keep their names where they are free; otherwise the node's comes in front. */
-static int32_t collect(output *o, const mc_graph *g, const char *owner)
+static int32_t collect(mc_st_output *o, const mc_graph *g, const char *owner)
 {
     int32_t st = MCOMP_OK;
     for (int64_t i = 0; i < g->n_values; i++) {
@@ -76,7 +54,7 @@ done:
 
 static int by_layout(const void *a, const void *b)
 {
-    const item *x = a, *y = b;
+    const mc_st_item *x = a, *y = b;
     return x->order != y->order ? y->order - x->order : strcmp(x->name, y->name);
 }
 
@@ -100,9 +78,9 @@ static int32_t meta_out(const mc_graph *g, mc_str *out)
     MC_TRY(mc_str_append(out, "{\"__metadata__\":{"));
     for (int64_t i = 0; i < n; i++) {
         if (i) MC_TRY(mc_str_append(out, ","));
-        MC_TRY(quote(out, order[i]->key, "metadata key"));
+        MC_TRY(mc_st_quote(out, order[i]->key, "metadata key"));
         MC_TRY(mc_str_append(out, ":"));
-        MC_TRY(quote(out, order[i]->value, "metadata"));
+        MC_TRY(mc_st_quote(out, order[i]->value, "metadata"));
     }
     MC_TRY(mc_str_append(out, "}"));
 done:
@@ -110,16 +88,16 @@ done:
     return st;
 }
 
-static int32_t header_out(const output *o, int64_t shard, mc_str *out)
+static int32_t header_out(const mc_st_output *o, int64_t shard, mc_str *out)
 {
     int32_t st = MCOMP_OK;
     uint64_t at = 0;
     MC_TRY(meta_out(o->g, out));
     for (int64_t i = 0; i < o->n; i++) {
-        const item *t = &o->items[i];
+        const mc_st_item *t = &o->items[i];
         if (t->shard != shard) continue;
         MC_TRY(mc_str_append(out, ","));
-        MC_TRY(quote(out, t->name, "name of a tensor"));
+        MC_TRY(mc_st_quote(out, t->name, "name of a tensor"));
         MC_TRY(mc_str_appendf(out, ":{\"dtype\":\"%s\",\"shape\":[", mc_st_dtype_name(t->t->dtype)));
         for (int32_t k = 0; k < t->t->shape.rank; k++) MC_TRY(mc_str_appendf(out, "%s%lld", k ? "," : "", (long long)t->t->shape.dim[k]));
         MC_TRY(mc_str_appendf(out, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)at, (unsigned long long)(at + mc_tensor_bytes(t->t))));
@@ -132,7 +110,7 @@ done:
     return st;
 }
 
-static int32_t file_out(const output *o, int64_t shard, const char *path, int32_t overwrite)
+int32_t mc_st_file_out(const mc_st_output *o, int64_t shard, const char *path, int32_t overwrite)
 {
     int32_t st = MCOMP_OK;
     mc_str head = {0};
@@ -153,104 +131,11 @@ done:
     return st;
 }
 
-/* ---- shards ---- */
-
-/* In layout order, each as full as it gets; a tensor larger than the limit has a shard of its own. */
-static void cut(output *o, uint64_t limit)
-{
-    uint64_t fill = 0, total = 0;
-    uint64_t tag = 0;
-    for (int64_t i = 0; i < o->n; i++) {
-        const mc_tensor *t = o->items[i].t;
-        const uint64_t bytes = mc_tensor_bytes(t);
-        if (limit && fill && bytes > limit - (fill < limit ? fill : limit)) {
-            o->n_shards++;
-            fill = 0;
-        }
-        o->items[i].shard = o->n_shards;
-        fill += bytes;
-        total += bytes;
-        if (limit) {
-            tag = mc_hash64(o->items[i].name, strlen(o->items[i].name), tag ^ (uint64_t)o->n_shards);
-            tag = mc_hash64(t->data, (size_t)bytes, tag ^ (uint64_t)t->dtype << 32);
-        }
-    }
-    o->n_shards++;
-    snprintf(o->tag, sizeof o->tag, "%08x", (unsigned)(tag ^ tag >> 32));
-}
-
-/* Name without folder: STEM-<tag>-00001-of-00003.safetensors */
-static int32_t shard_name(const output *o, int64_t shard, mc_str *out)
-{
-    const char *slash = strrchr(o->path, '/');
-    const char *file = slash ? slash + 1 : o->path;
-    const size_t n = strlen(file) - strlen(".safetensors");
-    out->len = 0;
-    int32_t st = mc_str_append_bytes(out, file, n);
-    if (st == MCOMP_OK) st = mc_str_appendf(out, "-%s-%05lld-of-%05lld.safetensors", o->tag, (long long)shard + 1, (long long)o->n_shards);
-    return st;
-}
-
-static int32_t beside(const output *o, const char *name, mc_str *out)
-{
-    const char *slash = strrchr(o->path, '/');
-    out->len = 0;
-    int32_t st = slash ? mc_str_append_bytes(out, o->path, (size_t)(slash + 1 - o->path)) : MCOMP_OK;
-    return st == MCOMP_OK ? mc_str_append(out, name) : st;
-}
-
-static int32_t index_text(const output *o, mc_str *out)
-{
-    int32_t st = MCOMP_OK;
-    uint64_t total = 0;
-    mc_str name = {0};
-    for (int64_t i = 0; i < o->n; i++) total += mc_tensor_bytes(o->items[i].t);
-    MC_TRY(mc_str_appendf(out, "{\"metadata\":{\"total_size\":%llu},\"weight_map\":{", (unsigned long long)total));
-    for (int64_t i = 0; i < o->n; i++) {
-        MC_TRY(shard_name(o, o->items[i].shard, &name));
-        MC_TRY(mc_str_append(out, i ? ",\n" : "\n"));
-        MC_TRY(quote(out, o->items[i].name, "name of a tensor"));
-        MC_TRY(mc_str_append(out, ":"));
-        MC_TRY(quote(out, name.data, "name of a shard"));
-    }
-    MC_TRY(mc_str_append(out, "\n}}\n"));
-done:
-    mc_str_free(&name);
-    return st;
-}
-
-/* Shards first, the index that names them last. Shards of this very content that are there already are the same bytes. */
-static int32_t shards_out(const output *o)
-{
-    int32_t st = MCOMP_OK;
-    mc_str text = {0}, name = {0}, path = {0}, index = {0};
-    mc_writer *w = NULL;
-    int64_t written = 0;
-    MC_TRY(mc_str_appendf(&index, "%s.index.json", o->path));
-    MC_TRY(mc_writer_open(&w, index.data, o->overwrite)); /* refuses before anything large is written */
-    MC_TRY(index_text(o, &text));
-    for (; written < o->n_shards; written++) {
-        MC_TRY(shard_name(o, written, &name));
-        MC_TRY(beside(o, name.data, &path));
-        MC_TRY(file_out(o, written, path.data, 1));
-    }
-    MC_TRY(mc_writer_write(w, text.data, (uint64_t)text.len));
-    st = mc_writer_commit(w);
-    w = NULL;
-done:
-    mc_writer_abort(w);
-    mc_str_free(&text);
-    mc_str_free(&name);
-    mc_str_free(&path);
-    mc_str_free(&index);
-    return st;
-}
-
 int32_t mc_safetensors_save(const mc_graph *g, const char *path, const mcomp_save_options *options)
 {
     int32_t st = MCOMP_OK;
     mcomp_save_options s = {.size = sizeof s};
-    output o = {.path = path, .g = g};
+    mc_st_output o = {.path = path, .g = g};
     MC_TRY(mc_options_read(&s, sizeof s, options, "options"));
     if (s.opset || s.data) MC_FAIL(MCOMP_ARGUMENT, s.opset ? "opset" : "data", "a safetensors file has no operators and no data beside it");
     if (!mc_safetensors_is_name(path) || strlen(path) < 13 || strcmp(path + strlen(path) - 12, ".safetensors") != 0)
@@ -261,8 +146,7 @@ int32_t mc_safetensors_save(const mc_graph *g, const char *path, const mcomp_sav
     if (!o.taken || !o.arena) MC_FAIL(MCOMP_NO_MEMORY, path, "no memory to write the file");
     MC_TRY(collect(&o, g, "graph"));
     qsort(o.items, (size_t)o.n, sizeof *o.items, by_layout);
-    cut(&o, s.shard_bytes);
-    st = s.shard_bytes ? shards_out(&o) : file_out(&o, 0, path, o.overwrite);
+    st = s.shard_bytes ? mc_st_shards_out(&o, s.shard_bytes) : mc_st_file_out(&o, 0, path, o.overwrite);
 done:
     mc_map_destroy(o.taken);
     mc_arena_destroy(o.arena);
