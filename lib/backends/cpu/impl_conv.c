@@ -3,8 +3,9 @@
  * A task unfolds one block of the inner dimension of its pixels into scratch: dense rows, zeros where the window lies in the
  * padding, no power of two between them (rows 4 KiB apart would share one set of the L1 cache). The block of rows stays in
  * L2 and each block of weights in L1 while they meet; weights are read once a task. Along a kernel row the input of a pixel
- * is contiguous (kw * C floats, a "run"); dilated or grouped windows have one run a kernel element. Depthwise convolutions
- * have a kernel of their own. */
+ * is contiguous (kw * C floats, a "run"); dilated or grouped windows have one run a kernel element. Few output channels do not
+ * repay the unfolding: there tiles of the padded image are read in place, a kernel row being a tap of the product. Depthwise
+ * convolutions have a kernel of their own. */
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/window.h"
 
@@ -14,16 +15,20 @@
 #define BLOCK 256     /* inner block: that of the product kernel */
 #define ROW (BLOCK + 16)
 #define MIN_TASKS 8   /* fewer blocks of pixels than this: channels are shared out too */
+#define FEW 64        /* output channels */
 #define DIRECT 256    /* rows up to this many floats apart are read in place where the window is one pixel */
+#define TILE 112      /* outputs of a task on tiles */
+#define UNFOLD 7      /* pixels of a task that unfolds for all */
 #define MAX_TAPS 1024
 #define TASK_MACS 400000 /* below: the calling thread alone */
 
 typedef struct conv {
     mc_q_window w;
     int64_t c, m, run, runs; /* floats of a run, runs of a window */
-    int depthwise, direct;   /* direct: 1x1, stride 1, no padding; pixels are the rows as they lie */
+    int depthwise, tiled, direct; /* tiled: read in place from padded tiles; direct: 1x1, stride 1, no padding; pixels are the rows as they lie */
     const float *weight;
     mcomp_epilogue_f32 e;
+    int64_t tile_copy; /* floats of a worker's padded tile */
 } conv;
 
 static int read_conv(const mc_node *n, conv *v)
@@ -38,6 +43,7 @@ static int read_conv(const mc_node *n, conv *v)
     v->depthwise = v->w.groups > 1 && v->w.groups == v->c && v->m == v->c;
     v->direct = v->c <= DIRECT && taps == 1 && v->w.sh == 1 && v->w.sw == 1 && v->w.groups == 1 && !v->w.top && !v->w.left && !v->w.bottom && !v->w.right;
     const int rows = v->w.groups == 1 && v->w.dw == 1;
+    v->tiled = rows && taps > 1 && v->m <= FEW;
     v->run = rows ? v->w.kw * v->c : w->dim[1];
     v->runs = rows ? v->w.kh : taps;
     return 1;
@@ -74,6 +80,21 @@ static int32_t fill(void *ctx, void *block)
     return MCOMP_OK;
 }
 
+/* Floats of the largest padded tile for planes of at most oh x ow outputs (a run's plane may be smaller than the plan's). */
+static int64_t largest_copy(const conv *v, int64_t oh, int64_t ow)
+{
+    int64_t most = 0;
+    for (int64_t c = 1; c <= 2 * TILE && c <= ow; c++) {
+        int64_t rows, columns;
+        mc_cpu_window_tile(oh, c, TILE, &rows, &columns);
+        const int64_t n = mc_cpu_window_copy(&v->w, v->c, rows, columns);
+        if (n > most) most = n;
+    }
+    return most;
+}
+
+static int64_t shared_row(const conv *v) { return (v->run * v->runs + 15) / 16 * 16 + 16; }
+
 static int32_t prepare(mc_cpu_step *s)
 {
     int32_t st = MCOMP_OK;
@@ -90,7 +111,15 @@ static int32_t prepare(mc_cpu_step *s)
              v->depthwise, (long long)v->w.groups);
     MC_TRY(s->host->pack(s->store, key, floats * sizeof(float), fill, s, &block));
     v->weight = block;
-    if (!v->depthwise && !v->direct) s->worker_scratch_bytes = PIXELS * ROW * sizeof(float);
+    if (v->tiled) {
+        const mc_type *y = mc_cpu_out_type(s->node, 0);
+        const int64_t oh = y->rank == 3 ? 1 : y->dim[1], ow = y->dim[y->rank - 2];
+        v->tile_copy = largest_copy(v, oh < 1 ? INT32_MAX : oh, ow < 1 ? INT32_MAX : ow);
+        s->worker_scratch_bytes = (uint64_t)v->tile_copy * sizeof(float);
+    } else if (!v->depthwise && !v->direct) {
+        s->worker_scratch_bytes = PIXELS * ROW * sizeof(float);
+        if (v->w.groups == 1) s->scratch_bytes = (uint64_t)(MIN_TASKS * PIXELS * shared_row(v)) * sizeof(float);
+    }
 done:
     return st;
 }
@@ -102,6 +131,7 @@ typedef struct conv_work {
     mc_q_image i;
     const float *x, *bias, *residual;
     float *y;
+    float *shared; /* all windows unfolded, or NULL: a task unfolds its own */
     int64_t pixels, rows, columns, row_tiles, column_tiles; /* rows x columns: of pixels and channels, or (depthwise) of a plane */
 } conv_work;
 
@@ -137,12 +167,12 @@ static void unfold(const conv *v, const mc_q_image *i, const float *image, int64
 }
 
 /* That of pixels p0 .. p1, one row each; x: channel 0 of the group. */
-static void unfold_pixels(const conv_work *w, const float *x, int64_t p0, int64_t p1, int64_t r0, int64_t n, float *out)
+static void unfold_pixels(const conv_work *w, const float *x, int64_t p0, int64_t p1, int64_t r0, int64_t n, float *out, int64_t ld)
 {
     const mc_q_window *q = &w->v->w;
     const mc_q_image *i = &w->i;
     int64_t ox = p0 % i->ow, oy = p0 / i->ow % i->oh, image = p0 / i->ow / i->oh;
-    for (int64_t p = p0; p < p1; p++, out += ROW) {
+    for (int64_t p = p0; p < p1; p++, out += ld) {
         unfold(w->v, i, x + image * i->h * i->w * i->c, oy * q->sh - q->top, ox * q->sw - q->left, r0, n, out);
         if (++ox < i->ow) continue;
         ox = 0;
@@ -150,6 +180,26 @@ static void unfold_pixels(const conv_work *w, const float *x, int64_t p0, int64_
         oy = 0;
         image++;
     }
+}
+
+static void unfold_task(void *ctx, int64_t task, int32_t worker)
+{
+    const conv_work *w = ctx;
+    const int64_t p0 = task * UNFOLD, p1 = p0 + UNFOLD < w->pixels ? p0 + UNFOLD : w->pixels, ld = shared_row(w->v);
+    (void)worker;
+    unfold_pixels(w, w->x, p0, p1, 0, w->v->run * w->v->runs, w->shared + p0 * ld, ld);
+}
+
+/* Once for all blocks of channels. */
+static void unfold_all(conv_work *w)
+{
+    const int64_t tasks = (w->pixels + UNFOLD - 1) / UNFOLD;
+    w->shared = w->a->scratch;
+    if (w->pixels * w->v->run * w->v->runs >= MC_CPU_PARALLEL) {
+        w->s->host->parallel_for(w->a->pool, tasks, unfold_task, w);
+        return;
+    }
+    for (int64_t i = 0; i < tasks; i++) unfold_task(w, i, 0);
 }
 
 /* Pixels p0 .. p1 by output channels j0 .. j1 of one group. */
@@ -175,8 +225,11 @@ static void conv_tile(const conv_work *w, int64_t p0, int64_t p1, int64_t group,
         if (v->direct) {
             g.a = x + p0 * v->c + r;
             g.a_row = v->c;
+        } else if (w->shared) {
+            g.a_row = shared_row(v);
+            g.a = w->shared + p0 * g.a_row + r;
         } else {
-            unfold_pixels(w, x, p0, p1, r, g.k, scratch);
+            unfold_pixels(w, x, p0, p1, r, g.k, scratch, ROW);
         }
         w->s->kernels->f32.gemm(&g);
     }
@@ -190,6 +243,46 @@ static void conv_task(void *ctx, int64_t task, int32_t worker)
     const int64_t groups = w->v->w.groups, mg = w->v->m / groups, j0 = task % w->column_tiles * w->columns;
     const int64_t j1 = j0 + w->columns < mg ? j0 + w->columns : mg;
     for (int64_t g = 0; g < groups; g++) conv_tile(w, p0, p1, g, j0, j1, mc_cpu_worker_scratch(w->a, worker));
+}
+
+/* The rectangle of outputs of a task that cuts planes, and its image. */
+static mc_cpu_tile plane_tile(const conv_work *w, int64_t task, int64_t *image)
+{
+    const int64_t tx = task % w->column_tiles, ty = task / w->column_tiles % w->row_tiles;
+    mc_cpu_tile t = {ty * w->rows, (ty + 1) * w->rows, tx * w->columns, (tx + 1) * w->columns};
+    if (t.y1 > w->i.oh) t.y1 = w->i.oh;
+    if (t.x1 > w->i.ow) t.x1 = w->i.ow;
+    *image = task / w->column_tiles / w->row_tiles;
+    return t;
+}
+
+/* A padded tile read in place: output rows are products with one tap a kernel row. */
+static void tiled_task(void *ctx, int64_t task, int32_t worker)
+{
+    const conv_work *w = ctx;
+    const conv *v = w->v;
+    int64_t image, row = 0, tap[MAX_TAPS];
+    const mc_cpu_tile t = plane_tile(w, task, &image);
+    const float *in = mc_cpu_window_input(&v->w, &w->i, &t, w->x + image * w->i.h * w->i.w * v->c, mc_cpu_worker_scratch(w->a, worker), &row);
+    for (int64_t k = 0; k < v->runs; k++) tap[k] = k * v->w.dh * row;
+    mc_gemm_f32 g = {.tap = tap, .taps = v->runs, .a_row = v->w.sw * v->c, .a_col = 1, .b_row = MC_GEMM_PANEL,
+                     .b_panel = MC_GEMM_PANEL * v->run * v->runs, .ldc = v->m, .m = t.x1 - t.x0, .k = v->run};
+    mcomp_epilogue_f32 e = v->e;
+    e.ld_r = v->m;
+    for (int64_t j = 0; j < v->m; j += 2 * MC_GEMM_PANEL) { /* a pair of panels stays in the cache for all rows of the tile */
+        g.n = v->m - j < 2 * MC_GEMM_PANEL ? v->m - j : 2 * MC_GEMM_PANEL;
+        g.b = v->weight + j * v->run * v->runs;
+        e.bias = w->bias ? w->bias + j : NULL;
+        for (int64_t oy = t.y0; oy < t.y1; oy++) {
+            const int64_t at = ((image * w->i.oh + oy) * w->i.ow + t.x0) * v->m + j;
+            e.residual = w->residual ? w->residual + at : NULL;
+            g.a = in + (oy - t.y0) * v->w.sh * row;
+            g.c = w->y + at;
+            const int finished = mc_cpu_finish(&g, &e);
+            w->s->kernels->f32.gemm(&g);
+            if (!finished) w->s->kernels->f32.epilogue(&e, g.c, v->m, g.m, g.n);
+        }
+    }
 }
 
 /* Depthwise: taps outside the image are left out, so nothing is copied; only the columns near the left and right edges differ
@@ -222,11 +315,9 @@ static void depthwise_task(void *ctx, int64_t task, int32_t worker)
 {
     const conv_work *w = ctx;
     const conv *v = w->v;
-    const int64_t tx = task % w->column_tiles, ty = task / w->column_tiles % w->row_tiles, image = task / w->column_tiles / w->row_tiles;
-    mc_cpu_tile t = {ty * w->rows, (ty + 1) * w->rows, tx * w->columns, (tx + 1) * w->columns};
+    int64_t image;
+    const mc_cpu_tile t = plane_tile(w, task, &image);
     (void)worker;
-    if (t.y1 > w->i.oh) t.y1 = w->i.oh;
-    if (t.x1 > w->i.ow) t.x1 = w->i.ow;
     const int64_t at = ((image * w->i.oh + t.y0) * w->i.ow + t.x0) * v->m;
     depthwise_rows(w, &t, w->x + image * w->i.h * w->i.w * v->c, w->y + at);
     mcomp_epilogue_f32 e = v->e; /* without the bias: the depthwise kernel starts from it */
@@ -266,15 +357,18 @@ static int32_t run(const mc_cpu_step *s, const mcomp_run_args *a)
     if (mc_cpu_elements(y) == 0) return MCOMP_OK;
     const double macs = (double)mc_cpu_elements(y) * (double)(v->run * v->runs);
     int64_t tasks;
-    if (v->depthwise) {
-        mc_cpu_window_tile(w.i.oh, w.i.ow, PIXELS, &w.rows, &w.columns);
+    if (v->depthwise || v->tiled) {
+        mc_cpu_window_tile(w.i.oh, w.i.ow, TILE, &w.rows, &w.columns);
+        if (v->tiled && mc_cpu_window_copy(&v->w, v->c, w.rows, w.columns) > v->tile_copy) /* more than the plan's dims promised */
+            return mc_fail(MCOMP_INTERNAL, s->node->name, "the run's sizes exceed those of the plan");
         w.row_tiles = (w.i.oh + w.rows - 1) / w.rows;
         w.column_tiles = (w.i.ow + w.columns - 1) / w.columns;
         tasks = w.i.n * w.row_tiles * w.column_tiles;
     } else {
         tasks = cut(&w);
+        if (w.column_tiles > 1 && !v->direct) unfold_all(&w);
     }
-    const mcomp_bk_task_fn fn = v->depthwise ? depthwise_task : conv_task;
+    const mcomp_bk_task_fn fn = v->depthwise ? depthwise_task : v->tiled ? tiled_task : conv_task;
     if (macs * (v->depthwise ? 4.0 : 1.0) < TASK_MACS) {
         for (int64_t i = 0; i < tasks; i++) fn(&w, i, 0);
     } else {
