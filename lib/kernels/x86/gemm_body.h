@@ -41,8 +41,8 @@ MC_INLINE void gemm_put(const gemm_tile *g, mc_v sum, int64_t i, int p, const in
 /* The lines that gemm_put will need are asked for before the sums begin. */
 MC_INLINE void gemm_touch(const gemm_tile *g, int64_t i, int p)
 {
-    _mm_prefetch((const char *)(g->c + i * g->ldc + 16 * p), _MM_HINT_T0);
-    if (g->r) _mm_prefetch((const char *)(g->r + i * g->ld_r + 16 * p), _MM_HINT_T0);
+    _mm_prefetch((const char *)(g->c + (i + GEMM_ROWS) * g->ldc + 16 * p), _MM_HINT_T1);
+    if (g->r) _mm_prefetch((const char *)(g->r + (i + GEMM_ROWS) * g->ld_r + 16 * p), _MM_HINT_T1);
 }
 
 /* Sums of `rows` x `panels`, constants of the instance; masked: the (only) panel is limited by `last`. */
@@ -129,7 +129,7 @@ static void gemm_block(const mc_gemm_f32 *g, const gemm_tile *block)
         for (int64_t i = 0, done = 0; i < tiles && !one; i++) {
             const int64_t end = (i + 1) * g->m / tiles; /* tiles of even height */
             const int rows = (int)(end - done);
-            t.ahead = next + (i < GEMM_PANELS ? i : 0) * g->b_panel;
+            t.ahead = j == 0 && i >= GEMM_PANELS ? t.a + rows * g->a_row : next + (i < GEMM_PANELS ? i : 0) * g->b_panel;
             if (full) gemm_full(&t, rows);
             else gemm_edge(&t, rows);
             t.a += rows * g->a_row;
