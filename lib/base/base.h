@@ -173,6 +173,7 @@ int32_t mc_json_each(const mc_json *obj, int32_t (*visit)(void *payload, const c
 int mc_json_is_object(const mc_json *j);
 int mc_json_is_array(const mc_json *j);
 const char *mc_json_string(const mc_json *j);         /* NULL when not a string */
+int mc_json_has_nul(const mc_json *j);                /* a string with a NUL character in it, where mc_json_string seems to end */
 int mc_json_int(const mc_json *j, int64_t *out);      /* 1 = it is an integer */
 int mc_json_number(const mc_json *j, double *out);
 /* Setters: value handed over to the container. Return status. */

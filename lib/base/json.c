@@ -59,6 +59,7 @@ int32_t mc_json_each(const mc_json *obj, int32_t (*visit)(void *payload, const c
 
 int mc_json_is_object(const mc_json *j) { return json_is_object(in(j)); }
 int mc_json_is_array(const mc_json *j) { return json_is_array(in(j)); }
+int mc_json_has_nul(const mc_json *j) { return json_is_string(in(j)) && strlen(json_string_value(in(j))) != json_string_length(in(j)); }
 const char *mc_json_string(const mc_json *j) { return json_string_value(in(j)); }
 
 int mc_json_int(const mc_json *j, int64_t *out)

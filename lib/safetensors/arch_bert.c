@@ -205,6 +205,7 @@ static int32_t tell_unused(const bert *b)
         char shown[256];
         const char *last = strrchr(name, '.');
         if (b->used[i] || strcmp(last ? last + 1 : name, "position_ids") == 0) continue;
+        if (strncmp(name, MC_BERT_CONST, strlen(MC_BERT_CONST)) == 0) continue; /* the model came from here */
         if (b->fresh && strncmp(name, "classifier.", 11) == 0) continue;
         if (n++ < MANY) MC_TRY(mc_st_warn(b->in->warnings, "%s: the tensor is no part of a BERT encoder and is left out", mc_escape(shown, sizeof shown, name)));
     }

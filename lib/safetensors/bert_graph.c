@@ -143,14 +143,14 @@ static int32_t embeddings(builder *b, mc_value *ids, mc_value *types, mc_value *
     MC_TRY(node(b, "Shape", at, "length", ids, NULL, NULL, &n));
     MC_TRY(mc_node_set_i(n, "start", 1));
     MC_TRY(mc_node_set_i(n, "end", 2));
-    MC_TRY(mc_graph_add_const_i64s(b->g, "embeddings/axis0", (int64_t[1]){0}, 1, &first));
+    MC_TRY(mc_graph_add_const_i64s(b->g, MC_BERT_CONST "embeddings/axis0", (int64_t[1]){0}, 1, &first));
     MC_TRY(apply(b, "Squeeze", at, "length0", n->out[0], first, &length));
     mc_tensor *t[2];
     for (int64_t i = 0; i < 2; i++) {
         const mc_shape scalar = {.rank = 0};
         MC_TRY(mc_tensor_create(&t[i], MCOMP_I64, &scalar));
         *(int64_t *)t[i]->data = i;
-        MC_TRY(mc_graph_add_const(b->g, i ? "embeddings/one" : "embeddings/zero", t[i], i ? &one : &zero));
+        MC_TRY(mc_graph_add_const(b->g, i ? MC_BERT_CONST "embeddings/one" : MC_BERT_CONST "embeddings/zero", t[i], i ? &one : &zero));
     }
     MC_TRY(node(b, "Range", at, "positions", zero, length, one, &n));
     range = n->out[0];
@@ -167,9 +167,9 @@ static int32_t make_mask(builder *b, mc_value *attention_mask)
     int32_t st = MCOMP_OK;
     mc_value *axes, *one, *lowest, *x;
     mc_node *cast;
-    MC_TRY(mc_graph_add_const_i64s(b->g, "mask/axes", (int64_t[2]){1, 2}, 2, &axes));
-    MC_TRY(mc_graph_add_const_f32(b->g, "mask/one", 1.0f, &one));
-    MC_TRY(mc_graph_add_const_f32(b->g, "mask/lowest", -FLT_MAX, &lowest));
+    MC_TRY(mc_graph_add_const_i64s(b->g, MC_BERT_CONST "mask/axes", (int64_t[2]){1, 2}, 2, &axes));
+    MC_TRY(mc_graph_add_const_f32(b->g, MC_BERT_CONST "mask/one", 1.0f, &one));
+    MC_TRY(mc_graph_add_const_f32(b->g, MC_BERT_CONST "mask/lowest", -FLT_MAX, &lowest));
     MC_TRY(apply(b, "Unsqueeze", at, "Unsqueeze", attention_mask, axes, &x));
     MC_TRY(node(b, "Cast", at, "Cast", x, NULL, NULL, &cast));
     MC_TRY(mc_node_set_i(cast, "to", MCOMP_F32));
@@ -256,7 +256,7 @@ static int32_t heads_out(builder *b, mc_value *x)
         const mc_shape scalar = {.rank = 0};
         mc_tensor *t;
         MC_TRY(mc_tensor_create(&t, MCOMP_I64, &scalar));
-        MC_TRY(mc_graph_add_const(b->g, "pooler/first", t, &zero));
+        MC_TRY(mc_graph_add_const(b->g, MC_BERT_CONST "pooler/first", t, &zero));
         MC_TRY(node(b, "Gather", "pooler", "token0", x, zero, NULL, &n));
         MC_TRY(mc_node_set_i(n, "axis", 1));
         first = n->out[0];
@@ -303,9 +303,9 @@ int32_t mc_bert_build(mc_graph **out, const mc_bert_config *c, mc_bert_weight_fn
     mc_ops_register();
     MC_TRY(mc_graph_create(&b.g, "bert"));
     MC_TRY(inputs(&b, in));
-    MC_TRY(mc_graph_add_const_i64s(b.g, "heads_shape", (int64_t[4]){0, 0, c->heads, width}, 4, &b.heads));
-    MC_TRY(mc_graph_add_const_i64s(b.g, "merged_shape", (int64_t[3]){0, 0, c->hidden}, 3, &b.merged));
-    MC_TRY(mc_graph_add_const_f32(b.g, "attention_scale", (float)(1.0 / sqrt((double)width)), &b.scale));
+    MC_TRY(mc_graph_add_const_i64s(b.g, MC_BERT_CONST "heads_shape", (int64_t[4]){0, 0, c->heads, width}, 4, &b.heads));
+    MC_TRY(mc_graph_add_const_i64s(b.g, MC_BERT_CONST "merged_shape", (int64_t[3]){0, 0, c->hidden}, 3, &b.merged));
+    MC_TRY(mc_graph_add_const_f32(b.g, MC_BERT_CONST "attention_scale", (float)(1.0 / sqrt((double)width)), &b.scale));
     MC_TRY(embeddings(&b, in[0], in[2], &x));
     MC_TRY(make_mask(&b, in[1]));
     for (int64_t i = 0; i < c->layers; i++) MC_TRY(encoder_layer(&b, i, &x));

@@ -102,7 +102,7 @@ static int32_t entry_in(void *payload, const char *key, const mc_json *value)
     shards *h = payload;
     const char *location = mc_json_string(value);
     int64_t shard, at;
-    if (!location) MC_FAIL(MCOMP_FORMAT, key, "%s: the shard is no string", h->path);
+    if (!location || mc_json_has_nul(value)) MC_FAIL(location ? MCOMP_PATH : MCOMP_FORMAT, key, "%s: the shard is no name of a file", h->path);
     if (!mc_map_get(h->known, location, &shard)) {
         MC_TRY(open_shard(h, location));
         shard = h->n_shards++;

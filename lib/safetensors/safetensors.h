@@ -58,6 +58,7 @@ int32_t mc_safetensors_load(mc_graph **out, mcomp_context *ctx, const char *path
 int32_t mc_safetensors_save(const mc_graph *g, const char *path, const mcomp_save_options *options);
 
 /* ---- a BERT encoder from any source of weights (bert_graph.c) ---------------------------------------------------------------- */
+#define MC_BERT_CONST "const/" /* in front of the names of constants that are no weights */
 enum { MC_BERT_GELU = 0, MC_BERT_GELU_TANH = 1, MC_BERT_RELU = 2 };
 typedef struct mc_bert_config {
     int64_t vocab, positions, types, hidden, layers, heads, ffn;

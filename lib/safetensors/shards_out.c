@@ -36,7 +36,7 @@ static void cut(mc_st_output *o, uint64_t limit, char tag[9])
         hash = mc_hash64(t->shape.dim, sizeof *t->shape.dim * (size_t)t->shape.rank, hash ^ (uint64_t)t->dtype);
         hash = mc_hash64(t->data, (size_t)bytes, hash);
     }
-    o->n_shards++;
+    if (o->n) o->n_shards++;
     for (int64_t i = 0; i < o->g->n_meta; i++) {
         const mc_graph_meta *m = &o->g->meta[i];
         hash += mc_hash64(m->value, strlen(m->value), mc_hash64(m->key, strlen(m->key), 1)); /* in any order */

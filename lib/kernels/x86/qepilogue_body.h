@@ -39,12 +39,29 @@ MC_INLINE mc_v real_value(const real *r, __m128i bytes)
     return v_mul(v_of_int(vi_sub(vi_of_bytes(_mm_xor_si128(bytes, r->flip)), r->zp)), r->scale);
 }
 
-/* One row; act, post, residual, bytes are constants where the caller passes constants. */
-MC_INLINE void row(const mc_qepilogue *e, int64_t i, const int32_t act, const int32_t post, const int32_t residual, const int32_t bytes)
+/* Through the bytes of a grid and back to real values: mc_requant, dequantized. */
+typedef struct grid {
+    mc_v inv, lo, hi, scale;
+} grid;
+
+MC_INLINE grid grid_of(const mc_qepilogue *e)
+{
+    return (grid){v_set1(e->m_inv), v_set1((float)(0 - e->m_param.zp)), v_set1((float)(255 - e->m_param.zp)), v_set1(e->m_param.scale)};
+}
+MC_INLINE mc_v on_grid(const grid *g, mc_v v)
+{
+    const mc_v t = v_max(g->lo, v_min(g->hi, v_mul_or_zero(v, g->inv)));
+    return v_mul(v_of_int(vi_round(t)), g->scale);
+}
+
+/* One row; act, post, residual, bytes, middle are constants where the caller passes constants. */
+MC_INLINE void row(const mc_qepilogue *e, int64_t i, const int32_t act, const int32_t post, const int32_t residual, const int32_t bytes,
+                   const int32_t middle)
 {
     const mc_v x_scale = v_set1(e->row_scale ? e->row_scale[i] : e->x_scale), lo = v_set1(e->lo), hi = v_set1(e->hi);
     const requant q = requant_of(&e->out);
     const real r = real_of(&e->r_param);
+    const grid m = grid_of(e);
     const int32_t *acc = e->acc + i * e->ld_acc;
     const float *r32 = (const float *)e->r + i * e->ld_r, *bias = e->bias;
     const uint8_t *r8 = (const uint8_t *)e->r + i * e->ld_r;
@@ -56,6 +73,7 @@ MC_INLINE void row(const mc_qepilogue *e, int64_t i, const int32_t act, const in
         mc_v v = v_mul(v_of_int(vi_load(acc + j)), v_mul(x_scale, v_load_n(e->w_scale + j, left)));
         if (bias) v = v_add(v, v_load_n(bias + j, left));
         v = v_act(act, lo, hi, v);
+        if (middle) v = on_grid(&m, v);
         if (residual == MC_QRESIDUAL_F32) v = v_add(v, v_load_n(r32 + j, left));
         else if (residual == MC_QRESIDUAL_BYTES) v = v_add(v, real_value(&r, bytes_load(r8 + j, left)));
         v = v_act(post, lo, hi, v);
@@ -67,12 +85,13 @@ MC_INLINE void row(const mc_qepilogue *e, int64_t i, const int32_t act, const in
 /* Columns j .. j + 16*n of all rows, with what belongs to the columns in registers. A bias that is not there is -0: adding
  * it changes nothing, not even the sign of a zero. */
 MC_INLINE void block(const mc_qepilogue *e, int64_t j, const int n, const int32_t act, const int32_t post, const int32_t residual,
-                     const int32_t bytes)
+                     const int32_t bytes, const int32_t middle)
 {
     const mc_v lo = v_set1(e->lo), hi = v_set1(e->hi);
     const requant q = requant_of(&e->out);
     const mc_pack pack = pack_of(e->out.zp, e->out.flip);
     const real r = real_of(&e->r_param);
+    const grid m = grid_of(e);
     mc_v w[4], bias[4];
     MC_EACH(w[k] = v_load(e->w_scale + j + 16 * k));
     MC_EACH(bias[k] = e->bias ? v_load(e->bias + j + 16 * k) : v_set1(-0.0f));
@@ -86,6 +105,7 @@ MC_INLINE void block(const mc_qepilogue *e, int64_t j, const int n, const int32_
         mc_vi out[4];
         MC_EACH(x[k] = v_add(v_mul(v_of_int(vi_load(acc + 16 * k)), e->row_scale ? v_mul(x_scale, w[k]) : w[k]), bias[k]));
         w_act(act, lo, hi, x, n);
+        if (middle) MC_EACH(x[k] = on_grid(&m, x[k]));
         if (residual == MC_QRESIDUAL_F32) MC_EACH(x[k] = v_add(x[k], v_load(r32 + 16 * k)));
         else if (residual == MC_QRESIDUAL_BYTES) MC_EACH(x[k] = v_add(x[k], real_value(&r, bytes_load(r8 + 16 * k, 16))));
         w_act(post, lo, hi, x, n);
@@ -105,22 +125,24 @@ static int64_t common(const mc_qepilogue *e)
            GELU_TANH = MCOMP_ACT_GELU_TANH, SILU = MCOMP_ACT_SILU, F32 = MC_QRESIDUAL_F32, BYTES = MC_QRESIDUAL_BYTES };
     const int32_t bytes = e->out.quantized;
     if (e->n < 32) return 0;
-    if (e->residual == MC_QRESIDUAL_NONE && e->post_act == NONE) {
-        if (e->act == NONE && bytes) BLOCKS(NONE, NONE, 0, 1);
-        if (e->act == NONE) BLOCKS(NONE, NONE, 0, 0);
-        if (e->act == RELU && bytes) BLOCKS(RELU, NONE, 0, 1);
-        if (e->act == RELU) BLOCKS(RELU, NONE, 0, 0);
-        if (e->act == CLIP && bytes) BLOCKS(CLIP, NONE, 0, 1);
-        if (e->act == GELU && bytes) BLOCKS(GELU, NONE, 0, 1);
-        if (e->act == GELU) BLOCKS(GELU, NONE, 0, 0);
-        if (e->act == GELU_TANH && bytes) BLOCKS(GELU_TANH, NONE, 0, 1);
-        if (e->act == GELU_TANH) BLOCKS(GELU_TANH, NONE, 0, 0);
-        if (e->act == SILU && bytes) BLOCKS(SILU, NONE, 0, 1);
+    if (e->residual == MC_QRESIDUAL_NONE && e->post_act == NONE && !e->middle) {
+        if (e->act == NONE && bytes) BLOCKS(NONE, NONE, 0, 1, 0);
+        if (e->act == NONE) BLOCKS(NONE, NONE, 0, 0, 0);
+        if (e->act == RELU && bytes) BLOCKS(RELU, NONE, 0, 1, 0);
+        if (e->act == RELU) BLOCKS(RELU, NONE, 0, 0, 0);
+        if (e->act == CLIP && bytes) BLOCKS(CLIP, NONE, 0, 1, 0);
+        if (e->act == GELU && bytes) BLOCKS(GELU, NONE, 0, 1, 0);
+        if (e->act == GELU) BLOCKS(GELU, NONE, 0, 0, 0);
+        if (e->act == GELU_TANH && bytes) BLOCKS(GELU_TANH, NONE, 0, 1, 0);
+        if (e->act == GELU_TANH) BLOCKS(GELU_TANH, NONE, 0, 0, 0);
+        if (e->act == SILU && bytes) BLOCKS(SILU, NONE, 0, 1, 0);
     }
-    if (e->act == NONE && e->residual == F32 && e->post_act == NONE && !bytes) BLOCKS(NONE, NONE, F32, 0);
+    if (e->act == NONE && e->residual == F32 && e->post_act == NONE && !bytes && !e->middle) BLOCKS(NONE, NONE, F32, 0, 0);
     if (e->act == NONE && e->residual == BYTES && bytes) {
-        if (e->post_act == RELU) BLOCKS(NONE, RELU, BYTES, 1);
-        if (e->post_act == NONE) BLOCKS(NONE, NONE, BYTES, 1);
+        if (e->post_act == RELU && e->middle) BLOCKS(NONE, RELU, BYTES, 1, 1);
+        if (e->post_act == RELU) BLOCKS(NONE, RELU, BYTES, 1, 0);
+        if (e->post_act == NONE && e->middle) BLOCKS(NONE, NONE, BYTES, 1, 1);
+        if (e->post_act == NONE) BLOCKS(NONE, NONE, BYTES, 1, 0);
     }
     return 0;
 }
@@ -132,8 +154,8 @@ static int64_t common(const mc_qepilogue *e)
     } while (0)
 #define FIRST_ACT(a)                                                                                                   \
     case a:                                                                                                            \
-        if (e->out.quantized) ROWS(a, MCOMP_ACT_NONE, MC_QRESIDUAL_NONE, 1);                                           \
-        ROWS(a, MCOMP_ACT_NONE, MC_QRESIDUAL_NONE, 0)
+        if (e->out.quantized) ROWS(a, MCOMP_ACT_NONE, MC_QRESIDUAL_NONE, 1, 0);                                           \
+        ROWS(a, MCOMP_ACT_NONE, MC_QRESIDUAL_NONE, 0, 0)
 
 static void plain(const mc_qepilogue *e)
 {
@@ -151,7 +173,7 @@ static void plain(const mc_qepilogue *e)
     }
 }
 
-static void any(const mc_qepilogue *e) { ROWS(e->act, e->post_act, e->residual, e->out.quantized); }
+static void any(const mc_qepilogue *e) { ROWS(e->act, e->post_act, e->residual, e->out.quantized, e->middle); }
 
 void NAME(epilogue)(const mc_qepilogue *all)
 {
@@ -164,7 +186,7 @@ void NAME(epilogue)(const mc_qepilogue *all)
     if (e.bias) e.bias += done;
     if (e.r) e.r = (const uint8_t *)e.r + done * (e.residual == MC_QRESIDUAL_F32 ? 4 : 1);
     e.out.y = (uint8_t *)e.out.y + done * (e.out.quantized ? 1 : 4);
-    if (e.residual == MC_QRESIDUAL_NONE && e.post_act == MCOMP_ACT_NONE) plain(&e);
+    if (e.residual == MC_QRESIDUAL_NONE && e.post_act == MCOMP_ACT_NONE && !e.middle) plain(&e);
     else any(&e);
 }
 

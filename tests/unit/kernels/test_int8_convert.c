@@ -160,7 +160,7 @@ START_TEST(sums_and_requantize)
 }
 END_TEST
 
-static void check_epilogue(int64_t n, int act, int post, int residual, int quantized, int bias, int rows)
+static void check_epilogue(int64_t n, int act, int post, int residual, int quantized, int bias, int rows, int middle)
 {
     enum { M = 3 };
     uint64_t seed = (uint64_t)(n * 131 + act * 17 + post * 5 + residual * 3 + quantized);
@@ -179,6 +179,7 @@ static void check_epilogue(int64_t n, int act, int post, int residual, int quant
     mc_qepilogue e = {.acc = acc.data, .ld_acc = ld_acc, .m = M, .n = n, .w_scale = w.data, .row_scale = rows ? s.data : NULL,
                       .x_scale = 0.013f, .act = act, .post_act = post, .lo = -0.7f, .hi = 1.3f, .residual = residual,
                       .bias = bias ? b.data : NULL, .r = residual ? r.data : NULL, .ld_r = ld, .r_param = {0.021f, 101, 0x80},
+                      .middle = middle, .m_param = {0.017f, 90, 0x80}, .m_inv = 1.0f / 0.017f,
                       .out = {.ld = ld, .quantized = quantized, .zp = 100, .flip = 0x80, .inv = 1.0f / 0.03f}};
     e.out.y = want.data;
     tier(MC_ISA_REF)->epilogue(&e);
@@ -198,13 +199,14 @@ START_TEST(epilogue_options)
     for (int act = MCOMP_ACT_NONE; act <= MCOMP_ACT_HARDSWISH; act++)
         for (int post = MCOMP_ACT_NONE; post <= MCOMP_ACT_HARDSWISH; post++)
             for (int residual = 0; residual < 3; residual++)
-                for (int bits = 0; bits < 8; bits++) check_epilogue(51, act, post, residual, bits & 1, bits >> 1 & 1, bits >> 2);
+                for (int bits = 0; bits < 16; bits++) check_epilogue(51, act, post, residual, bits & 1, bits >> 1 & 1, bits >> 2 & 1, bits >> 3);
 }
 END_TEST
 
 START_TEST(epilogue_widths)
 {
-    for (int64_t n = 1; n <= 257; n++) check_epilogue(n, n % 2 ? MCOMP_ACT_GELU : MCOMP_ACT_NONE, MCOMP_ACT_NONE, (int)(n % 3), n % 5 < 3, 1, n % 7 < 4);
+    for (int64_t n = 1; n <= 257; n++) check_epilogue(n, n % 2 ? MCOMP_ACT_GELU : MCOMP_ACT_NONE, MCOMP_ACT_NONE, (int)(n % 3), n % 5 < 3, 1, n % 7 < 4, 0);
+    for (int64_t n = 1; n <= 257; n++) check_epilogue(n, MCOMP_ACT_NONE, n % 3 ? MCOMP_ACT_RELU : MCOMP_ACT_NONE, MC_QRESIDUAL_BYTES, 1, 1, (int)(n % 2), 1);
 }
 END_TEST
 
