@@ -108,11 +108,10 @@ static void plane_range(void *ctx, int64_t begin, int64_t end, int32_t worker)
 
 static void remove_axis(mc_strided *p, int32_t axis)
 {
-    for (int32_t d = axis; d + 1 < p->rank; d++) {
-        p->dim[d] = p->dim[d + 1];
-        p->in[d] = p->in[d + 1];
-        p->out[d] = p->out[d + 1];
-    }
+    const size_t bytes = (size_t)(p->rank - 1 - axis) * sizeof *p->dim;
+    memmove(p->dim + axis, p->dim + axis + 1, bytes);
+    memmove(p->in + axis, p->in + axis + 1, bytes);
+    memmove(p->out + axis, p->out + axis + 1, bytes);
     p->rank--;
 }
 
