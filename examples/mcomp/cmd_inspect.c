@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static json_t *shape_json(const mcomp_port_info *p)
 {
@@ -79,6 +80,7 @@ typedef struct tensor_list {
     const cli *c;
     json_t *list;
     int64_t elements;
+    int embeddings; /* it looks like a BERT encoder */
 } tensor_list;
 
 static void note_tensor(void *payload, const mcomp_constant_info *t)
@@ -98,6 +100,7 @@ static void note_tensor(void *payload, const mcomp_constant_info *t)
     cli_set(o, "shape", shape);
     cli_set(o, "bytes", json_integer((json_int_t)t->bytes));
     l->elements += n;
+    l->embeddings |= strstr(t->name, "embeddings.word_embeddings.weight") != NULL;
     (void)json_array_append_new(l->list, o);
 }
 
@@ -123,7 +126,7 @@ static int inspect_tensors(cli *c, const char *path)
     cli_set(c->root, "ops", json_object());
     cli_say(c, "%s  safetensors, %lld tensors  %s  %.3f M params\n", path, (long long)json_array_size(l.list),
             cli_human_bytes(size, sizeof size, (double)cli_model_bytes(g)), (double)l.elements * 1e-6);
-    cli_say(c, "try      mcomp convert %s model.onnx --arch bert\n", path);
+    if (l.embeddings) cli_say(c, "try      mcomp convert %s model.onnx --arch bert\n", path);
 done:
     mcomp_graph_destroy(g);
     return st;

@@ -209,6 +209,22 @@ done:
     return st;
 }
 
+/* Before anything is parsed or kept: how many there are. */
+static int32_t count_members(header *h)
+{
+    int32_t st = MCOMP_OK;
+    const char *const first = h->p, *stop;
+    int64_t n = 0;
+    do {
+        MC_TRY(next_member(h, &stop));
+        if (++n > h->max_tensors + 1) MC_FAIL(MCOMP_LIMIT, h->where, "more than %lld tensors", (long long)h->max_tensors);
+        h->p = stop + 1;
+    } while (*stop == ',');
+done:
+    h->p = first;
+    return st;
+}
+
 static int32_t members_in(header *h)
 {
     int32_t st = MCOMP_OK;
@@ -218,6 +234,7 @@ static int32_t members_in(header *h)
     if (h->p < h->end && *h->p == '}') {
         stop = h->p;
     } else {
+        MC_TRY(count_members(h));
         do {
             MC_TRY(next_member(h, &stop));
             MC_TRY(member_in(h, h->p, stop, &has_meta));

@@ -145,7 +145,7 @@ int32_t mc_safetensors_save(const mc_graph *g, const char *path, const mcomp_sav
     o.arena = mc_arena_create();
     if (!o.taken || !o.arena) MC_FAIL(MCOMP_NO_MEMORY, path, "no memory to write the file");
     MC_TRY(collect(&o, g, "graph"));
-    qsort(o.items, (size_t)o.n, sizeof *o.items, by_layout);
+    if (o.n) qsort(o.items, (size_t)o.n, sizeof *o.items, by_layout);
     st = s.shard_bytes ? mc_st_shards_out(&o, s.shard_bytes) : mc_st_file_out(&o, 0, path, o.overwrite);
 done:
     mc_map_destroy(o.taken);

@@ -3,8 +3,8 @@
  * A task unfolds one block of the inner dimension of its pixels into scratch: dense rows, zeros where the window lies in the
  * padding, no power of two between them (rows 4 KiB apart would share one set of the L1 cache). The block of rows stays in
  * L2 and each block of weights in L1 while they meet; weights are read once a task. Along a kernel row the input of a pixel
- * is contiguous (kw * C floats, a "run"); dilated or grouped windows have one run a kernel element. Few output channels do not
- * repay the unfolding: there tiles of the padded image are read in place, a kernel row being a tap of the product. Depthwise
+ * is contiguous (kw * C floats, a "run"); dilated or grouped windows have one run a kernel element. Where rows of
+ * outputs are long enough to be products of their own, tiles of the padded image are read in place instead. Depthwise
  * convolutions have a kernel of their own. */
 #include "backends/cpu/gemm.h"
 #include "backends/cpu/window.h"
@@ -15,9 +15,9 @@
 #define BLOCK 256     /* inner block: that of the product kernel */
 #define ROW (BLOCK + 16)
 #define MIN_TASKS 8   /* fewer blocks of pixels than this: channels are shared out too */
-#define FEW 64        /* output channels */
+#define WIDE 20       /* outputs of a row from which it is a product of its own */
 #define DIRECT 256    /* rows up to this many floats apart are read in place where the window is one pixel */
-#define TILE 112      /* outputs of a task on tiles */
+#define TILE 98       /* outputs of a task on tiles */
 #define UNFOLD 7      /* pixels of a task that unfolds for all */
 #define MAX_TAPS 1024
 #define TASK_MACS 400000 /* below: the calling thread alone */
@@ -43,7 +43,7 @@ static int read_conv(const mc_node *n, conv *v)
     v->depthwise = v->w.groups > 1 && v->w.groups == v->c && v->m == v->c;
     v->direct = v->c <= DIRECT && taps == 1 && v->w.sh == 1 && v->w.sw == 1 && v->w.groups == 1 && !v->w.top && !v->w.left && !v->w.bottom && !v->w.right;
     const int rows = v->w.groups == 1 && v->w.dw == 1;
-    v->tiled = rows && taps > 1 && v->m <= FEW;
+    v->tiled = rows && taps > 1 && mc_cpu_out_type(n, 0)->rank == x->rank && mc_cpu_out_type(n, 0)->dim[x->rank - 2] >= WIDE;
     v->run = rows ? v->w.kw * v->c : w->dim[1];
     v->runs = rows ? v->w.kh : taps;
     return 1;
@@ -132,6 +132,7 @@ typedef struct conv_work {
     const float *x, *bias, *residual;
     float *y;
     float *shared; /* all windows unfolded, or NULL: a task unfolds its own */
+    int64_t channels, channel_tiles; /* of tiled tasks */
     int64_t pixels, rows, columns, row_tiles, column_tiles; /* rows x columns: of pixels and channels, or (depthwise) of a plane */
 } conv_work;
 
@@ -256,32 +257,43 @@ static mc_cpu_tile plane_tile(const conv_work *w, int64_t task, int64_t *image)
     return t;
 }
 
-/* A padded tile read in place: output rows are products with one tap a kernel row. */
+/* A padded tile read in place: each output row is a product. A block of weights (several short kernel rows or part of a long
+ * one, by a pair of panels) stays in L1 for all rows of the tile. */
 static void tiled_task(void *ctx, int64_t task, int32_t worker)
 {
     const conv_work *w = ctx;
     const conv *v = w->v;
+    const int64_t group = v->run < BLOCK ? BLOCK / v->run : 1, parts = (v->run + BLOCK - 1) / BLOCK, part = (v->run + parts - 1) / parts;
+    const int64_t j0 = task % w->channel_tiles * w->channels, j1 = j0 + w->channels < v->m ? j0 + w->channels : v->m;
     int64_t image, row = 0, tap[MAX_TAPS];
-    const mc_cpu_tile t = plane_tile(w, task, &image);
+    const mc_cpu_tile t = plane_tile(w, task / w->channel_tiles, &image);
     const float *in = mc_cpu_window_input(&v->w, &w->i, &t, w->x + image * w->i.h * w->i.w * v->c, mc_cpu_worker_scratch(w->a, worker), &row);
     for (int64_t k = 0; k < v->runs; k++) tap[k] = k * v->w.dh * row;
-    mc_gemm_f32 g = {.tap = tap, .taps = v->runs, .a_row = v->w.sw * v->c, .a_col = 1, .b_row = MC_GEMM_PANEL,
-                     .b_panel = MC_GEMM_PANEL * v->run * v->runs, .ldc = v->m, .m = t.x1 - t.x0, .k = v->run};
+    mc_gemm_f32 g = {.tap = tap, .a_row = v->w.sw * v->c, .a_col = 1, .b_row = MC_GEMM_PANEL, .b_panel = MC_GEMM_PANEL * v->run * v->runs,
+                     .ldc = v->m, .m = t.x1 - t.x0};
     mcomp_epilogue_f32 e = v->e;
     e.ld_r = v->m;
-    for (int64_t j = 0; j < v->m; j += 2 * MC_GEMM_PANEL) { /* a pair of panels stays in the cache for all rows of the tile */
-        g.n = v->m - j < 2 * MC_GEMM_PANEL ? v->m - j : 2 * MC_GEMM_PANEL;
-        g.b = v->weight + j * v->run * v->runs;
+    for (int64_t j = j0; j < j1; j += g.n) {
+        g.n = j1 - j < 2 * MC_GEMM_PANEL ? j1 - j : 2 * MC_GEMM_PANEL;
         e.bias = w->bias ? w->bias + j : NULL;
-        for (int64_t oy = t.y0; oy < t.y1; oy++) {
-            const int64_t at = ((image * w->i.oh + oy) * w->i.ow + t.x0) * v->m + j;
-            e.residual = w->residual ? w->residual + at : NULL;
-            g.a = in + (oy - t.y0) * v->w.sh * row;
-            g.c = w->y + at;
-            const int finished = mc_cpu_finish(&g, &e);
-            w->s->kernels->f32.gemm(&g);
-            if (!finished) w->s->kernels->f32.epilogue(&e, g.c, v->m, g.m, g.n);
-        }
+        for (int64_t s = 0; s < v->runs; s += group)
+            for (int64_t r = 0; r < v->run; r += part) {
+                const int last = s + group >= v->runs && r + part >= v->run;
+                g.taps = v->runs - s < group ? v->runs - s : group;
+                g.k = v->run - r < part ? v->run - r : part;
+                g.b = v->weight + j * v->run * v->runs + (s * v->run + r) * MC_GEMM_PANEL;
+                g.accumulate = s > 0 || r > 0;
+                for (int64_t oy = t.y0; oy < t.y1; oy++) {
+                    const int64_t at = ((image * w->i.oh + oy) * w->i.ow + t.x0) * v->m + j;
+                    e.residual = w->residual ? w->residual + at : NULL;
+                    g.a = in + ((oy - t.y0) * v->w.sh + s * v->w.dh) * row + r;
+                    g.c = w->y + at;
+                    const int finished = mc_cpu_finish(&g, &e);
+                    g.finish = g.finish && last;
+                    w->s->kernels->f32.gemm(&g);
+                    if (last && !finished) w->s->kernels->f32.epilogue(&e, g.c, v->m, g.m, g.n);
+                }
+            }
     }
 }
 
@@ -364,6 +376,10 @@ static int32_t run(const mc_cpu_step *s, const mcomp_run_args *a)
         w.row_tiles = (w.i.oh + w.rows - 1) / w.rows;
         w.column_tiles = (w.i.ow + w.columns - 1) / w.columns;
         tasks = w.i.n * w.row_tiles * w.column_tiles;
+        w.channels = v->m;
+        if (v->tiled && tasks < MIN_TASKS) w.channels = ((v->m * tasks + MIN_TASKS - 1) / MIN_TASKS + 63) / 64 * 64;
+        w.channel_tiles = (v->m + w.channels - 1) / w.channels;
+        if (v->tiled) tasks *= w.channel_tiles;
     } else {
         tasks = cut(&w);
         if (w.column_tiles > 1 && !v->direct) unfold_all(&w);

@@ -2,6 +2,7 @@
  * (blocked transposition), and anything else (element by element along the last axis). */
 #include "backends/cpu/strided.h"
 
+#define FEW_ROWS 4
 #define PLANE_COLUMNS 64 /* columns of a transposed plane in one unit of work */
 
 void mc_strided_add(mc_strided *p, int64_t dim, int64_t in_stride, int64_t out_stride)
@@ -97,6 +98,11 @@ static void plane_range(void *ctx, int64_t begin, int64_t end, int32_t worker)
         uint8_t *y = w->out + (out + c0 * w->out_column) * bytes;
         if (bytes == 4) {
             w->k->f32.transpose((const float *)(const void *)x, w->in_row, (float *)(void *)y, w->out_column, w->rows, columns);
+            continue;
+        }
+        if (w->rows <= FEW_ROWS) { /* long runs over short ones: colours of a picture */
+            for (int64_t r = 0; r < w->rows; r++)
+                gather_elements(x + r * w->in_row * bytes, 1, y + r * bytes, w->out_column, columns, (int32_t)bytes);
             continue;
         }
         for (int64_t r = 0; r < w->rows; r += 16) /* blocks that stay in the cache on both sides */
