@@ -16,6 +16,7 @@ typedef struct gemm_tile {
     int64_t b_row, b_panel;
     float *c;
     int64_t ldc;
+    int more;               /* another tile of these columns follows */
     int accumulate, finish; /* finish: bias, r, lo and hi are meant */
     const float *bias, *r;  /* NULL: none */
     int64_t ld_r;
@@ -52,10 +53,11 @@ MC_INLINE void gemm_tile_run(const gemm_tile *g, const int rows, const int panel
     const int64_t s = g->a_row, a_step = g->a_col, b_row = g->b_row, b_panel = g->b_panel;
     const float *b = g->b, *ahead = g->ahead;
     MC_UNROLL for (int i = 0; i < rows; i++)
-        MC_UNROLL for (int p = 0; p < panels; p++) {
-            sum[i][p] = v_zero();
-            gemm_touch(g, i, p);
-        }
+        MC_UNROLL for (int p = 0; p < panels; p++) sum[i][p] = v_zero();
+    if (g->more) {
+        MC_UNROLL for (int i = 0; i < rows; i++)
+            MC_UNROLL for (int p = 0; p < panels; p++) gemm_touch(g, i, p);
+    }
     for (int64_t t = 0; t < g->taps; t++) {
         const float *a[(GEMM_ROWS + 2) / 3];
         MC_UNROLL for (int i = 0; i < (rows + 2) / 3; i++) a[i] = g->a + (g->tap ? g->tap[t] : 0) + 3 * i * s;
@@ -135,6 +137,7 @@ static void gemm_block(const mc_gemm_f32 *g, const gemm_tile *block)
             const int64_t end = (i + 1) * g->m / tiles; /* tiles of even height */
             const int rows = (int)(end - done);
             t.ahead = j == 0 && i >= GEMM_PANELS ? t.a + rows * g->a_row : next + (i < GEMM_PANELS ? i : 0) * g->b_panel;
+            t.more = i + 1 < tiles;
             if (full) gemm_full(&t, rows);
             else gemm_edge(&t, rows);
             t.a += rows * g->a_row;
