@@ -16,6 +16,7 @@ typedef struct gemm_tile {
     int64_t b_row, b_panel;
     float *c;
     int64_t ldc;
+    int more;               /* another tile of these columns follows */
     int accumulate, finish; /* finish: bias, r, lo and hi are meant */
     const float *bias, *r;  /* NULL: none */
     int64_t ld_r;
@@ -25,11 +26,11 @@ typedef struct gemm_tile {
 } gemm_tile;
 
 /* One vector of sums into C, finished if this was the last block of the inner dimension. */
-MC_INLINE void gemm_put(const gemm_tile *g, mc_v sum, int64_t i, int p, const int masked)
+MC_INLINE void gemm_put(const gemm_tile *g, mc_v sum, int64_t i, int p, const int masked, const int finish)
 {
     float *c = g->c + i * g->ldc + 16 * p;
     if (g->accumulate) sum = v_add(sum, masked ? v_load_m(c, g->last) : v_load(c));
-    if (g->finish) {
+    if (finish) {
         if (g->bias) sum = v_add(sum, masked ? v_load_m(g->bias, g->last) : v_load(g->bias + 16 * p));
         if (g->r) sum = v_add(sum, masked ? v_load_m(g->r + i * g->ld_r, g->last) : v_load(g->r + i * g->ld_r + 16 * p));
         sum = v_min(v_set1(g->hi), v_max(v_set1(g->lo), sum));
@@ -38,7 +39,7 @@ MC_INLINE void gemm_put(const gemm_tile *g, mc_v sum, int64_t i, int p, const in
     else v_store(c, sum);
 }
 
-/* The lines that gemm_put will need are asked for before the sums begin. */
+/* The lines that gemm_put of the next tile will need are brought into L2 while this one is computed. */
 MC_INLINE void gemm_touch(const gemm_tile *g, int64_t i, int p)
 {
     _mm_prefetch((const char *)(g->c + (i + GEMM_ROWS) * g->ldc + 16 * p), _MM_HINT_T1);
@@ -52,10 +53,11 @@ MC_INLINE void gemm_tile_run(const gemm_tile *g, const int rows, const int panel
     const int64_t s = g->a_row, a_step = g->a_col, b_row = g->b_row, b_panel = g->b_panel;
     const float *b = g->b, *ahead = g->ahead;
     MC_UNROLL for (int i = 0; i < rows; i++)
-        MC_UNROLL for (int p = 0; p < panels; p++) {
-            sum[i][p] = v_zero();
-            gemm_touch(g, i, p);
-        }
+        MC_UNROLL for (int p = 0; p < panels; p++) sum[i][p] = v_zero();
+    if (g->more) {
+        MC_UNROLL for (int i = 0; i < rows; i++)
+            MC_UNROLL for (int p = 0; p < panels; p++) gemm_touch(g, i, p);
+    }
     for (int64_t t = 0; t < g->taps; t++) {
         const float *a[(GEMM_ROWS + 2) / 3];
         MC_UNROLL for (int i = 0; i < (rows + 2) / 3; i++) a[i] = g->a + (g->tap ? g->tap[t] : 0) + 3 * i * s;
@@ -70,8 +72,13 @@ MC_INLINE void gemm_tile_run(const gemm_tile *g, const int rows, const int panel
             MC_UNROLL for (int i = 0; i < (rows + 2) / 3; i++) a[i] += a_step;
         }
     }
-    MC_UNROLL for (int i = 0; i < rows; i++)
-        MC_UNROLL for (int p = 0; p < panels; p++) gemm_put(g, sum[i][p], i, p, masked);
+    if (g->finish) {
+        MC_UNROLL for (int i = 0; i < rows; i++)
+            MC_UNROLL for (int p = 0; p < panels; p++) gemm_put(g, sum[i][p], i, p, masked, 1);
+    } else {
+        MC_UNROLL for (int i = 0; i < rows; i++)
+            MC_UNROLL for (int p = 0; p < panels; p++) gemm_put(g, sum[i][p], i, p, masked, 0);
+    }
 }
 
 #define GEMM_CASE(r)                                                                                                   \
@@ -106,7 +113,7 @@ static __attribute__((noinline)) void gemm_one_row(const gemm_tile *g)
             MC_UNROLL for (int p = 0; p < GEMM_WIDE; p++) sum[p] = v_fma(x, v_load(b + p * g->b_panel), sum[p]);
         }
     }
-    MC_UNROLL for (int p = 0; p < GEMM_WIDE; p++) gemm_put(g, sum[p], 0, p, 0);
+    MC_UNROLL for (int p = 0; p < GEMM_WIDE; p++) gemm_put(g, sum[p], 0, p, 0, g->finish);
 }
 
 /* All rows and columns over one block of the inner dimension. */
@@ -130,6 +137,7 @@ static void gemm_block(const mc_gemm_f32 *g, const gemm_tile *block)
             const int64_t end = (i + 1) * g->m / tiles; /* tiles of even height */
             const int rows = (int)(end - done);
             t.ahead = j == 0 && i >= GEMM_PANELS ? t.a + rows * g->a_row : next + (i < GEMM_PANELS ? i : 0) * g->b_panel;
+            t.more = i + 1 < tiles;
             if (full) gemm_full(&t, rows);
             else gemm_edge(&t, rows);
             t.a += rows * g->a_row;

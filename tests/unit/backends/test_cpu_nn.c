@@ -30,6 +30,8 @@ START_TEST(conv)
     CHECK_MC("conv", "Conv", "kernel_shape=[3,3] pads=[1,1,1,1] post_act='relu'", 6, F(1, 2, 7, 7, 90), F(2, 130, 90, 3, 3), F(3, 130), F(4, 2, 7, 7, 130));
     CHECK_MC("conv", "Conv", "kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1] act='gelu'", 6, F(1, 4, 29, 31, 10), F(2, 70, 10, 3, 3), F(3, 70), F(4, 4, 15, 16, 70));
     CHECK_MC("conv", "Conv", "kernel_shape=[3,3] pads=[0,3,1,0] act='tanh' post_act='relu'", 6, F(1, 1, 9, 33, 6), F(2, 40, 6, 3, 3), F(3, 40), F(4, 1, 8, 34, 40));
+    CHECK_MC("conv", "Conv", "kernel_shape=[3,3] pads=[1,1,1,1] post_act='relu'", 6, F(1, 1, 20, 24, 100), F(2, 130, 100, 3, 3), F(3, 130), F(4, 1, 20, 24, 130));
+    CHECK_MC("conv", "Conv", "kernel_shape=[3,5] pads=[1,2,1,2] dilations=[2,1] act='gelu'", 6, F(1, 2, 12, 25, 40), F(2, 33, 40, 3, 5), F(3, 33));
     CHECK_MC("conv", "Conv", "kernel_shape=[1,1] strides=[2,2]", 2, F(1, 1, 15, 15, 20), F(2, 40, 20, 1, 1));
     CHECK_MC("depthwise", "Conv", "kernel_shape=[3,3] pads=[1,1,1,1] group=40 act='relu'", 6, F(1, 2, 15, 13, 40), F(2, 40, 1, 3, 3), F(3, 40));
     CHECK_MC("depthwise", "Conv", "kernel_shape=[5,3] strides=[2,1] dilations=[1,2] pads=[2,0,1,2] group=7", 2, F(1, 1, 15, 13, 7), F(2, 7, 1, 5, 3));
