@@ -136,12 +136,23 @@ class mcomp_machine_info(Structure):
     ]
 
 
+class mcomp_load_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("head", c_int32),
+        ("arch", c_char_p),
+        ("config", c_char_p),
+        ("seed", c_uint64),
+    ]
+
+
 class mcomp_save_options(Structure):
     _fields_ = [
         ("size", c_uint32),
         ("overwrite", c_int32),
         ("data", c_int32),
         ("opset", c_int32),
+        ("shard_bytes", c_uint64),
     ]
 
 
@@ -182,6 +193,19 @@ class mcomp_node_info(Structure):
         ("name", c_char_p),
         ("domain", c_char_p),
         ("op", c_char_p),
+    ]
+
+
+class mcomp_constant_info(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("dtype", c_int32),
+        ("rank", c_int32),
+        ("reserved", c_int32),
+        ("dims", c_int64 * 8),
+        ("bytes", c_uint64),
+        ("name", c_char_p),
+        ("data", c_void_p),
     ]
 
 
@@ -365,6 +389,8 @@ FUNCTIONS = {
     "mcomp_graph_add_output": (c_int32, [c_void_p, c_char_p]),
     # int32_t mcomp_graph_clone(mcomp_graph **out, const mcomp_graph *g)
     "mcomp_graph_clone": (c_int32, [POINTER(c_void_p), c_void_p]),
+    # int32_t mcomp_graph_constants(const mcomp_graph *g, void (*visit)(void *payload, const mcomp_constant_info *info), void *payload)
+    "mcomp_graph_constants": (c_int32, [c_void_p, CFUNCTYPE(None, c_void_p, POINTER(mcomp_constant_info)), c_void_p]),
     # int32_t mcomp_graph_create(mcomp_graph **out, mcomp_context *ctx, const char *name, int32_t opset)
     "mcomp_graph_create": (c_int32, [POINTER(c_void_p), c_void_p, c_char_p, c_int32]),
     # void mcomp_graph_destroy(mcomp_graph *g)
@@ -383,6 +409,8 @@ FUNCTIONS = {
     "mcomp_graph_load": (c_int32, [POINTER(c_void_p), c_void_p, c_char_p]),
     # int32_t mcomp_graph_load_memory(mcomp_graph **out, mcomp_context *ctx, const void *data, uint64_t bytes)
     "mcomp_graph_load_memory": (c_int32, [POINTER(c_void_p), c_void_p, c_void_p, c_uint64]),
+    # int32_t mcomp_graph_load_with(mcomp_graph **out, mcomp_context *ctx, const char *path, const mcomp_load_options *options)
+    "mcomp_graph_load_with": (c_int32, [POINTER(c_void_p), c_void_p, c_char_p, POINTER(mcomp_load_options)]),
     # const char *mcomp_graph_meta(const mcomp_graph *g, const char *key)
     "mcomp_graph_meta": (c_char_p, [c_void_p, c_char_p]),
     # int32_t mcomp_graph_meta_at(const mcomp_graph *g, int64_t i, const char **key, const char **value)
@@ -407,6 +435,10 @@ FUNCTIONS = {
     "mcomp_graph_set_string": (c_int32, [c_void_p, c_char_p, c_char_p, c_char_p]),
     # int32_t mcomp_graph_unsupported(const mcomp_graph *g, void (*visit)(void *payload, const char *node, const char *op, const char *why), void *payload)
     "mcomp_graph_unsupported": (c_int32, [c_void_p, CFUNCTYPE(None, c_void_p, c_char_p, c_char_p, c_char_p), c_void_p]),
+    # const char *mcomp_graph_warning(const mcomp_graph *g, int64_t i)
+    "mcomp_graph_warning": (c_char_p, [c_void_p, c_int64]),
+    # int32_t mcomp_load_options_init(mcomp_load_options *o, uint32_t size)
+    "mcomp_load_options_init": (c_int32, [POINTER(mcomp_load_options), c_uint32]),
     # int32_t mcomp_machine_info_get(mcomp_machine_info *out)
     "mcomp_machine_info_get": (c_int32, [POINTER(mcomp_machine_info)]),
     # int32_t mcomp_quantizer_apply(mcomp_graph **out, mcomp_quantizer *q, const mcomp_graph *g, const mcomp_calibrator *calibrator, mcomp_dataset *samples)
