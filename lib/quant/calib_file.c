@@ -204,7 +204,7 @@ static int32_t parse(const mc_mapping *m, mcomp_calibrator *c, const char *path)
     c->skipped = (int64_t)get(&r, 8);
     for (uint64_t i = 0; i < labels && !r.bad; i++) MC_TRY(mc_calib_label_add(c, (int64_t)get(&r, 8)));
     for (uint64_t i = 0; i < tensors; i++) MC_TRY(read_tensor(&r, c, path));
-    if (r.bad || r.p != r.end || c->samples < 0 || c->skipped < 0 || c->skipped > c->samples)
+    if (r.bad || r.p != r.end || c->samples < 0 || c->samples > INT64_MAX / 2 || c->skipped < 0 || c->skipped > c->samples)
         MC_FAIL(MCOMP_FORMAT, path, "the contents do not add up");
 done:
     return st;

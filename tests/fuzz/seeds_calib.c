@@ -52,6 +52,8 @@ void mc_fuzz_seeds(mc_fuzz_give give, void *payload)
         CHECK(mcomp_calibrator_save(c, path, 1));
         CHECK(mc_file_read(path, 1 << 20, &data, &n));
         give(payload, (const uint8_t *)data, (size_t)n - 64);
+        memset(data + 56, 0x7f, 8); /* more samples than can be added up */
+        give(payload, (const uint8_t *)data, (size_t)n - 64);
         mc_free(data);
         (void)unlink(path);
         mcomp_calibrator_destroy(c);
