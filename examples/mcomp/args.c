@@ -38,6 +38,15 @@ const cli_opt cli_data_opts[] = {
     {NULL, 0, NULL},
 };
 
+const cli_opt cli_model_opts[] = {
+    {"arch", OPT_VALUE, "bert  what the weights of a safetensors file belong to"},
+    {"config", OPT_VALUE, "FILE  its sizes (default: config.json beside the file)"},
+    {"head", OPT_VALUE, "CLASSES  adds a fresh classifier (--seed); the output is then logits"},
+    {NULL, 0, NULL},
+};
+
+int cli_takes_model(const cli_verb *v) { return v != &cli_doctor; }
+
 int cli_takes_data(const cli_verb *v)
 {
     return v == &cli_run || v == &cli_eval || v == &cli_calibrate || v == &cli_quantize || v == &cli_bench;
@@ -55,6 +64,7 @@ const cli_opt *cli_find_opt(const cli_verb *v, const char *name)
     const cli_opt *o = in_table(cli_common_opts, name);
     if (!o) o = in_table(v->opts, name);
     if (!o && cli_takes_data(v)) o = in_table(cli_data_opts, name);
+    if (!o && cli_takes_model(v)) o = in_table(cli_model_opts, name);
     return o;
 }
 
@@ -105,8 +115,9 @@ static int unknown_option(cli *c, const char *name)
     const char *names[80];
     char hint[160] = "";
     int n = 0;
-    const cli_opt *tables[] = {cli_common_opts, c->verb->opts, cli_takes_data(c->verb) ? cli_data_opts : NULL};
-    for (size_t t = 0; t < 3; t++)
+    const cli_opt *tables[] = {cli_common_opts, c->verb->opts, cli_takes_data(c->verb) ? cli_data_opts : NULL,
+                               cli_takes_model(c->verb) ? cli_model_opts : NULL};
+    for (size_t t = 0; t < 4; t++)
         for (const cli_opt *o = tables[t]; o && o->name && n < 79; o++) names[n++] = o->name;
     names[n] = NULL;
     const char *near = cli_nearest(name, names);

@@ -57,9 +57,11 @@ int cli_ends(const char *text, const char *end); /* 1 if text is longer than end
 const char *cli_nearest(const char *word, const char *const *candidates);
 extern const cli_opt cli_common_opts[];
 extern const cli_opt cli_data_opts[];
-/* Option of the verb by name (common, data and its own); NULL if unknown. */
+extern const cli_opt cli_model_opts[];
+/* Option of the verb by name (common, data, model and its own); NULL if unknown. */
 const cli_opt *cli_find_opt(const cli_verb *v, const char *name);
 int cli_takes_data(const cli_verb *v);
+int cli_takes_model(const cli_verb *v);
 
 /* ---- results and errors (report.c) ---- */
 
@@ -95,8 +97,11 @@ int cli_finish(cli *c, int status); /* prints object or error; returns the exit 
 /* ---- common steps (steps.c) ---- */
 
 int cli_context(cli *c); /* c->ctx from the common options */
-/* Loads a model and applies --set. path must end in .onnx. */
+/* Loads a model, ONNX or safetensors (--arch --config --head), and applies --set. */
 int cli_model(cli *c, const char *path, mcomp_graph **out);
+/* The tensors of a safetensors file alone. */
+int cli_tensors(cli *c, const char *path, mcomp_graph **out);
+int cli_is_safetensors(const char *path);
 int cli_dataset(cli *c, const mcomp_graph *g, const char *argument, mcomp_dataset **out);
 int cli_session(cli *c, const mcomp_graph *g, int profile, mcomp_session **s, mcomp_exec **e);
 /* Size of the model on disk, weights beside it included. */

@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static json_t *shape_json(const mcomp_port_info *p)
 {
@@ -60,17 +61,75 @@ static json_t *model_json(const cli *c, const mcomp_graph *g, const char *path, 
     json_t *o = json_object(), *opset = json_object();
     for (int64_t k = 0; mcomp_graph_opset_at(g, k, &domain, &version) == 0; k++) cli_set(opset, *domain ? domain : "ai.onnx", json_integer(version));
     cli_set(o, "path", json_string(path));
-    cli_set(o, "format", json_string("onnx"));
+    cli_set(o, "format", json_string(cli_is_safetensors(path) ? "safetensors" : "onnx"));
     cli_set(o, "ir", json_integer(i->ir_version));
     cli_set(o, "opset", opset);
     cli_set(o, "producer", json_string(i->producer));
     cli_set(o, "bytes", json_integer((json_int_t)cli_model_bytes(g)));
     cli_set(o, "params", json_integer(i->parameters));
     cli_set_real(o, "macs", i->macs);
-    cli_say(c, "%s  ONNX opset %lld, IR %lld%s%s  %s  %.3f M params  %.2f M MACs (free axes 1)\n", path, (long long)i->opset, (long long)i->ir_version,
-            *i->producer ? ", producer " : "", i->producer, cli_human_bytes(size, sizeof size, (double)cli_model_bytes(g)), (double)i->parameters * 1e-6,
+    cli_say(c, "%s  %s opset %lld, IR %lld%s%s  %s  %.3f M params  %.2f M MACs (free axes 1)\n", path,
+            cli_is_safetensors(path) ? "safetensors as ONNX" : "ONNX", (long long)i->opset, (long long)i->ir_version, *i->producer ? ", producer " : "", i->producer, cli_human_bytes(size, sizeof size, (double)cli_model_bytes(g)), (double)i->parameters * 1e-6,
             i->macs * 1e-6);
     return o;
+}
+
+/* ---- a safetensors file without an architecture: what is in it ---- */
+
+typedef struct tensor_list {
+    const cli *c;
+    json_t *list;
+    int64_t elements;
+    int embeddings; /* it looks like a BERT encoder */
+} tensor_list;
+
+static void note_tensor(void *payload, const mcomp_constant_info *t)
+{
+    tensor_list *l = payload;
+    json_t *shape = json_array(), *o = json_object();
+    int64_t n = 1;
+    for (int32_t k = 0; k < t->rank; k++) {
+        n *= t->dims[k];
+        (void)json_array_append_new(shape, json_integer(t->dims[k]));
+    }
+    char *text = json_dumps(shape, JSON_COMPACT);
+    cli_say(l->c, "  %-60s %-9s %s\n", t->name, mcomp_dtype_name(t->dtype), text ? text : "");
+    free(text);
+    cli_set(o, "name", json_string(t->name));
+    cli_set(o, "dtype", json_string(mcomp_dtype_name(t->dtype)));
+    cli_set(o, "shape", shape);
+    cli_set(o, "bytes", json_integer((json_int_t)t->bytes));
+    l->elements += n;
+    l->embeddings |= strstr(t->name, "embeddings.word_embeddings.weight") != NULL;
+    (void)json_array_append_new(l->list, o);
+}
+
+static int inspect_tensors(cli *c, const char *path)
+{
+    int st = 0;
+    char size[32];
+    mcomp_graph *g = NULL;
+    json_t *model = json_object(), *meta = json_object();
+    const char *key, *value;
+    tensor_list l = {.c = c, .list = json_array()};
+    cli_set(c->root, "model", model);
+    cli_set(c->root, "tensors", l.list);
+    cli_set(c->root, "metadata", meta);
+    CLI_TRY(cli_tensors(c, path, &g));
+    CLI_LIB(mcomp_graph_constants(g, note_tensor, &l));
+    for (int64_t i = 0; mcomp_graph_meta_at(g, i, &key, &value) == 0; i++) cli_set(meta, key, json_string(value));
+    cli_set(model, "path", json_string(path));
+    cli_set(model, "format", json_string("safetensors"));
+    cli_set(model, "bytes", json_integer((json_int_t)cli_model_bytes(g)));
+    cli_set(model, "params", json_integer(l.elements));
+    for (int i = 0; i < 4; i++) cli_set(c->root, (const char *const[]){"inputs", "outputs", "unsupported", "groups"}[i], json_array());
+    cli_set(c->root, "ops", json_object());
+    cli_say(c, "%s  safetensors, %lld tensors  %s  %.3f M params\n", path, (long long)json_array_size(l.list),
+            cli_human_bytes(size, sizeof size, (double)cli_model_bytes(g)), (double)l.elements * 1e-6);
+    if (l.embeddings) cli_say(c, "try      mcomp convert %s model.onnx --arch bert\n", path);
+done:
+    mcomp_graph_destroy(g);
+    return st;
 }
 
 static int run(cli *c)
@@ -80,6 +139,7 @@ static int run(cli *c)
     mcomp_graph_info i = {.size = sizeof i};
     json_t *unsupported = NULL;
     if (cli_has(c, "groups")) return cli_fail(c, MCOMP_UNSUPPORTED, "--groups", "it comes with pruning", "pruning groups are not in this version");
+    if (cli_is_safetensors(c->pos[0]) && !cli_has(c, "arch")) return inspect_tensors(c, c->pos[0]);
     CLI_TRY(cli_model(c, c->pos[0], &g));
     CLI_LIB(mcomp_graph_info_get(g, &i));
     cli_set(c->root, "model", model_json(c, g, c->pos[0], &i));

@@ -35,6 +35,8 @@ static void print_help(const cli_verb *v)
     printf("usage: %s\n\n%s\n\noptions:\n", v->usage, v->about);
     print_opts(v->opts);
     if (cli_takes_data(v)) print_opts(cli_data_opts);
+    if (cli_takes_model(v)) printf("safetensors models:\n");
+    if (cli_takes_model(v)) print_opts(cli_model_opts);
     printf("common options:\n");
     print_opts(cli_common_opts);
 }

@@ -132,13 +132,46 @@ done:
     return st;
 }
 
+int cli_is_safetensors(const char *path) { return cli_ends(path, ".safetensors") || cli_ends(path, ".safetensors.index.json"); }
+
+/* --arch and its kin belong to the safetensors files of the call; where there is none, they are an error of the file there is. */
+static int concerns(const cli *c, const char *path)
+{
+    int any = 0;
+    const char *against = cli_str(c, "against", NULL);
+    for (int i = 0; i < c->n_pos; i++) any |= cli_is_safetensors(c->pos[i]);
+    return cli_is_safetensors(path) || !(any || (against && cli_is_safetensors(against)));
+}
+
+int cli_tensors(cli *c, const char *path, mcomp_graph **out)
+{
+    int st = 0;
+    mcomp_load_options o;
+    *out = NULL;
+    CLI_LIB(mcomp_load_options_init(&o, sizeof o));
+    o.arch = "tensors";
+    CLI_LIB(mcomp_graph_load_with(out, c->ctx, path, &o));
+done:
+    return st;
+}
+
 int cli_model(cli *c, const char *path, mcomp_graph **out)
 {
     int st = 0;
+    mcomp_load_options o;
+    int64_t head, seed;
     *out = NULL;
-    if (cli_ends(path, ".safetensors"))
-        return cli_fail(c, MCOMP_UNSUPPORTED, path, "convert it to ONNX elsewhere", "safetensors models are not in this version");
-    CLI_LIB(mcomp_graph_load(out, c->ctx, path));
+    CLI_LIB(mcomp_load_options_init(&o, sizeof o));
+    CLI_TRY(cli_i64(c, "head", 0, 1, 1000000, &head));
+    CLI_TRY(cli_i64(c, "seed", 0, 0, INT64_MAX, &seed));
+    if (concerns(c, path)) {
+        o.arch = cli_str(c, "arch", NULL);
+        o.config = cli_str(c, "config", NULL);
+        o.head = (int32_t)head;
+        o.seed = (uint64_t)seed;
+    }
+    CLI_LIB(mcomp_graph_load_with(out, c->ctx, path, &o));
+    for (int64_t i = 0; mcomp_graph_warning(*out, i); i++) cli_warn(c, "TENSOR", "", "%s", mcomp_graph_warning(*out, i));
     for (int i = 0; i < c->n_args; i++)
         if (strcmp(c->args[i].name, "set") == 0) CLI_TRY(fix_input(c, *out, c->args[i].value));
 done:

@@ -15,6 +15,24 @@ extern "C" {
 /* Loads an ONNX file (IR 3-13, opset 7-25). Weights stay mapped: the file must not change while the graph lives.
  * The caller owns *out. Codes: PATH, IO, FORMAT, LIMIT, UNSUPPORTED, SHAPE, DTYPE, NO_MEMORY. */
 MCOMP_API int32_t mcomp_graph_load(mcomp_graph **out, mcomp_context *ctx, const char *path);
+/* A safetensors file (by name, or by its first bytes) holds weights only: mcomp_graph_load says so and stops with ARGUMENT,
+ * mcomp_graph_load_with builds the graph. */
+typedef struct mcomp_load_options {
+    uint32_t size;
+    int32_t head;       /* safetensors: > 0 adds a fresh classifier of so many classes; `logits` [batch, classes] is then the output */
+    const char *arch;   /* safetensors: "bert", or "tensors" (the tensors as constants, no graph); NULL for ONNX files */
+    const char *config; /* safetensors: the architecture's config.json; NULL: the one beside the file */
+    uint64_t seed;      /* of the fresh classifier */
+} mcomp_load_options;
+MCOMP_API int32_t mcomp_load_options_init(mcomp_load_options *o, uint32_t size);
+/* Loads an ONNX file, a safetensors file, or the index of a sharded one (NAME.index.json; shards only in its folder). Weights stay
+ * mapped. options NULL: all defaults. "bert": inputs input_ids, attention_mask, token_type_ids, int64 [batch, sequence]; outputs
+ * last_hidden_state [batch, sequence, hidden] and, if the file has a pooler, pooler_output [batch, hidden]; logits alone if the file has
+ * a classifier or one is asked for. A tensor that is missing or has another shape than the configuration says is an error that
+ * names it. Codes: as mcomp_graph_load, and ARGUMENT, RANGE. */
+MCOMP_API int32_t mcomp_graph_load_with(mcomp_graph **out, mcomp_context *ctx, const char *path, const mcomp_load_options *options);
+/* What was odd in the file, but no error (tensors that the architecture has no place for). Text i, NULL behind the last. Borrowed. */
+MCOMP_API const char *mcomp_graph_warning(const mcomp_graph *g, int64_t i);
 /* From memory, which is copied when the call returns; external data is refused. */
 MCOMP_API int32_t mcomp_graph_load_memory(mcomp_graph **out, mcomp_context *ctx, const void *data, uint64_t bytes);
 
@@ -29,9 +47,12 @@ typedef struct mcomp_save_options {
     int32_t overwrite; /* 0: an existing file is MCOMP_PATH */
     int32_t data;      /* MCOMP_DATA_* */
     int32_t opset;     /* 0: the lowest that the model needs */
+    uint64_t shard_bytes; /* safetensors: > 0 writes NAME.index.json and shards with at most so many bytes of tensors; 0: one file */
 } mcomp_save_options;
 MCOMP_API int32_t mcomp_save_options_init(mcomp_save_options *o, uint32_t size);
-/* Writes beside the target and renames; the same graph gives the same bytes. Codes: PATH, IO, NO_SPACE, UNSUPPORTED. */
+/* Writes beside the target and renames; the same graph gives the same bytes. A path that ends in .safetensors gets every constant
+ * under its name, and the metadata (data and opset must be 0 then); any other is an ONNX file (shard_bytes must be 0).
+ * Codes: PATH, IO, NO_SPACE, UNSUPPORTED, ARGUMENT. */
 MCOMP_API int32_t mcomp_graph_save(const mcomp_graph *g, const char *path, const mcomp_save_options *options);
 MCOMP_API int32_t mcomp_graph_clone(mcomp_graph **out, const mcomp_graph *g);
 MCOMP_API void mcomp_graph_destroy(mcomp_graph *g);
@@ -74,6 +95,16 @@ MCOMP_API int32_t mcomp_graph_node(const mcomp_graph *g, int64_t i, mcomp_node_i
 /* Operators that cannot be run: calls visit(payload, node, op, why) for each, subgraphs included. Returns OK. */
 MCOMP_API int32_t mcomp_graph_unsupported(const mcomp_graph *g, void (*visit)(void *payload, const char *node, const char *op,
                                           const char *why), void *payload);
+typedef struct mcomp_constant_info { /* a weight; strings and data borrowed from the graph */
+    uint32_t size;
+    int32_t dtype, rank, reserved;
+    int64_t dims[MCOMP_MAX_RANK];
+    uint64_t bytes;
+    const char *name;
+    const void *data; /* at any address, aligned or not */
+} mcomp_constant_info;
+/* Constants of the main graph, in the order of the file: calls visit for each; info lives during the call. Returns OK. */
+MCOMP_API int32_t mcomp_graph_constants(const mcomp_graph *g, void (*visit)(void *payload, const mcomp_constant_info *info), void *payload);
 /* Metadata property; NULL when absent. Borrowed. */
 MCOMP_API const char *mcomp_graph_meta(const mcomp_graph *g, const char *key);
 MCOMP_API int32_t mcomp_graph_meta_at(const mcomp_graph *g, int64_t i, const char **key, const char **value);

@@ -115,6 +115,9 @@ typedef struct mc_mapping { /* read-only mapping of a regular file */
 int32_t mc_file_map(const char *path, mc_mapping *out);
 int32_t mc_file_map_fd(int fd, const char *name_for_errors, mc_mapping *out); /* does not close fd */
 void mc_file_unmap(mc_mapping *m);
+/* Opens `location`, a path that the file `of` names, in the folder of that file (beneath.c). Returns NULL and a descriptor of a
+ * regular file, or the reason for refusing it. */
+const char *mc_file_open_beneath(const char *of, const char *location, int *fd);
 int32_t mc_file_read(const char *path, uint64_t max_bytes, char **data, uint64_t *bytes); /* NUL appended, mc_free */
 
 /* Atomic replacement: temporary file beside the target (O_EXCL, same mode), fsync, rename, fsync of the directory. */
@@ -165,7 +168,12 @@ const mc_json *mc_json_get(const mc_json *obj, const char *key); /* NULL when ab
 const mc_json *mc_json_at(const mc_json *arr, int64_t i);
 int64_t mc_json_size(const mc_json *j);
 const char *mc_json_key_at(const mc_json *obj, int64_t i);
+/* Members in file order, in linear time; stops at the first status that is not OK and returns it. */
+int32_t mc_json_each(const mc_json *obj, int32_t (*visit)(void *payload, const char *key, const mc_json *value), void *payload);
+int mc_json_is_object(const mc_json *j);
+int mc_json_is_array(const mc_json *j);
 const char *mc_json_string(const mc_json *j);         /* NULL when not a string */
+int mc_json_has_nul(const mc_json *j);                /* a string with a NUL character in it, where mc_json_string seems to end */
 int mc_json_int(const mc_json *j, int64_t *out);      /* 1 = it is an integer */
 int mc_json_number(const mc_json *j, double *out);
 /* Setters: value handed over to the container. Return status. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,14 +105,14 @@ static void writer_free(mc_writer *w)
     mc_free(w);
 }
 
-/* Target behind symbolic links, so that replacing a link's target keeps the link. NULL: does not exist yet. */
-static char *resolve(const char *path)
+/* Target behind symbolic links, so that replacing a link's target keeps the link. */
+static int32_t resolve(char **out, const char *path)
 {
-    char *real = realpath(path, NULL), *copy;
-    if (!real) return NULL;
-    copy = mc_strdup(real);
-    free(real);
-    return copy;
+    char real[PATH_MAX]; /* the other form of realpath would allocate past the allocator */
+    *out = NULL;
+    if (!realpath(path, real)) return io_fail(path, "cannot resolve the path");
+    *out = mc_strdup(real);
+    return *out ? MCOMP_OK : MCOMP_NO_MEMORY;
 }
 
 int32_t mc_writer_open(mc_writer **out, const char *path, int32_t overwrite)
@@ -133,8 +134,8 @@ int32_t mc_writer_open(mc_writer **out, const char *path, int32_t overwrite)
     w = mc_calloc(1, sizeof *w);
     if (!w) return MCOMP_NO_MEMORY;
     w->fd = -1;
-    w->path = exists ? resolve(path) : mc_strdup(path);
-    if (!w->path) MC_FAIL(MCOMP_PATH, path, "cannot resolve the path");
+    if (exists) MC_TRY(resolve(&w->path, path));
+    else if (!(w->path = mc_strdup(path))) MC_FAIL(MCOMP_NO_MEMORY, path, "no memory for the path");
     for (int attempt = 0; attempt < 16 && w->fd < 0; attempt++) {
         temp.len = 0;
         MC_TRY(mc_str_appendf(&temp, "%s.tmp%llx", w->path, (unsigned long long)(mc_clock_ns() ^ getpid()) & 0xffffffffu));

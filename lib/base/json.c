@@ -49,6 +49,17 @@ const char *mc_json_key_at(const mc_json *obj, int64_t i)
     return it ? json_object_iter_key(it) : NULL;
 }
 
+int32_t mc_json_each(const mc_json *obj, int32_t (*visit)(void *payload, const char *key, const mc_json *value), void *payload)
+{
+    int32_t st = MCOMP_OK;
+    for (void *it = json_object_iter(in(obj)); it && st == MCOMP_OK; it = json_object_iter_next(in(obj), it))
+        st = visit(payload, json_object_iter_key(it), out_of(json_object_iter_value(it)));
+    return st;
+}
+
+int mc_json_is_object(const mc_json *j) { return json_is_object(in(j)); }
+int mc_json_is_array(const mc_json *j) { return json_is_array(in(j)); }
+int mc_json_has_nul(const mc_json *j) { return json_is_string(in(j)) && strlen(json_string_value(in(j))) != json_string_length(in(j)); }
 const char *mc_json_string(const mc_json *j) { return json_string_value(in(j)); }
 
 int mc_json_int(const mc_json *j, int64_t *out)

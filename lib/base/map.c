@@ -4,15 +4,19 @@
 #include <pthread.h>
 #include <sys/random.h>
 
+#define SMALL 1024 /* keys */
+
 typedef struct slot {
     char *key; /* NULL: never used; TOMB: removed */
     uint64_t hash;
     int64_t value;
+    int32_t in_arena;
 } slot;
 
 struct mc_map {
     slot *slots;
     int64_t cap, count, used; /* used counts tombstones too */
+    mc_arena *keys;           /* an allocation a key would take most of the time of a model with very many names; NULL while small */
 };
 
 static char tomb[1];
@@ -30,11 +34,15 @@ mc_map *mc_map_create(void)
     return mc_calloc(1, sizeof(mc_map));
 }
 
+/* Keys that came before the arena have an allocation each. */
+static int owned(const slot *s) { return s->key && s->key != tomb && !s->in_arena; }
+
 void mc_map_destroy(mc_map *m)
 {
     if (!m) return;
     for (int64_t i = 0; i < m->cap; i++)
-        if (m->slots[i].key && m->slots[i].key != tomb) mc_free(m->slots[i].key);
+        if (owned(&m->slots[i])) mc_free(m->slots[i].key);
+    mc_arena_destroy(m->keys);
     mc_free(m->slots);
     mc_free(m);
 }
@@ -80,10 +88,11 @@ int32_t mc_map_put(mc_map *m, const char *key, int64_t value)
     }
     slot *s = locate(m->slots, m->cap, key, hash);
     if (!s->key || s->key == tomb) {
-        char *copy = mc_strdup(key);
+        if (m->count >= SMALL && !m->keys && !(m->keys = mc_arena_create())) return MCOMP_NO_MEMORY;
+        char *copy = m->keys ? mc_arena_strdup(m->keys, key) : mc_strdup(key);
         if (!copy) return MCOMP_NO_MEMORY;
         if (!s->key) m->used++;
-        *s = (slot){copy, hash, value};
+        *s = (slot){copy, hash, value, m->keys != NULL};
         m->count++;
     }
     s->value = value;
@@ -108,7 +117,7 @@ int mc_map_remove(mc_map *m, const char *key)
 {
     slot *s = find(m, key);
     if (!s) return 0;
-    mc_free(s->key);
+    if (owned(s)) mc_free(s->key);
     s->key = tomb;
     m->count--;
     return 1;

@@ -49,6 +49,9 @@ static int utf8_length(const unsigned char *p)
     if (p[0] > 0xf4) n = 0;
     for (int i = 1; i < n; i++)
         if ((p[i] & 0xc0) != 0x80) return 0;
+    if (p[0] == 0xe0 && p[1] < 0xa0) return 0;                                       /* longer than it has to be */
+    if ((p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] >= 0x90)) return 0; /* the same; beyond U+10FFFF */
+    if (p[0] == 0xed && p[1] >= 0xa0) return 0;                                      /* half of a surrogate pair */
     return n;
 }
 

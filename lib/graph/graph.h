@@ -123,6 +123,7 @@ struct mcomp_graph {
     mc_graph *g;
     mcomp_context *ctx;
     uint64_t file_bytes; /* model file and sidecar, 0 if built in memory */
+    mc_str warnings;     /* of loading, each with its NUL */
 };
 
 /* Layer 3 registers how descriptors are found; until then nodes have none. */
@@ -203,6 +204,7 @@ int mc_type_known(const mc_type *t);                       /* dtype, rank and ev
 int32_t mc_type_shape(const mc_type *t, mc_shape *out);    /* MCOMP_SHAPE if not fully known */
 mc_type mc_type_of(const mc_tensor *t);
 int mc_node_is(const mc_node *n, const char *op);          /* default domain and this op */
+int mc_node_is_control(const mc_node *n);                  /* its subgraphs are run by the executor: If, Loop */
 int mc_node_is_in(const mc_node *n, const char *domain, const char *op);
 /* The single consumer of v if it has exactly one use, is no graph output and that use is no capture; else NULL. */
 mc_node *mc_value_only_user(const mc_value *v);

@@ -36,6 +36,8 @@ int32_t mc_type_shape(const mc_type *t, mc_shape *out)
     return MCOMP_OK;
 }
 
+int mc_node_is_control(const mc_node *n) { return mc_node_is(n, "If") || mc_node_is(n, "Loop"); }
+
 int mc_node_is(const mc_node *n, const char *op) { return n && n->domain[0] == 0 && strcmp(n->op, op) == 0; }
 
 int mc_node_is_in(const mc_node *n, const char *domain, const char *op)

@@ -28,8 +28,9 @@ typedef struct mc_gemm_f32 {
     float *c;
     int64_t ldc, m, n, k;
     int32_t accumulate; /* 1: adds to C */
-    int32_t finish;     /* 1: afterwards C = min(max(C + bias[j], lo), hi); bias NULL: none */
-    const float *bias;
+    int32_t finish;     /* 1: afterwards C = min(max(C + bias[j] + residual[i][j], lo), hi); NULL: none */
+    const float *bias, *residual;
+    int64_t ld_r;
     float lo, hi;
 } mc_gemm_f32;
 

@@ -56,7 +56,7 @@ typedef struct mc_qout {
 
 enum { MC_QRESIDUAL_NONE, MC_QRESIDUAL_F32, MC_QRESIDUAL_BYTES };
 
-/* Epilogue of a tile, docs/fused_ops.md steps 2 to 7 and 9: m rows, n columns; the pointers of columns and of the residual
+/* Epilogue of a tile, docs/fused_ops.md steps 2 to 8 and 10: m rows, n columns; the pointers of columns and of the residual
  * start at the tile's first column (and row). LayerNormalization is a kernel of its own (f32.norm). */
 typedef struct mc_qepilogue {
     const int32_t *acc;
@@ -71,6 +71,9 @@ typedef struct mc_qepilogue {
     const void *r;
     int64_t ld_r;
     mc_qmap r_param;
+    int32_t middle; /* 1: values go through bytes of m_param before the residual is added */
+    mc_qmap m_param;
+    float m_inv; /* 1 / m_param.scale */
     mc_qout out;
 } mc_qepilogue;
 

@@ -161,6 +161,7 @@ int32_t mc_onnx_save(const mc_graph *g, const char *path, const mcomp_save_optio
     mc_onnx_writer w = {0};
     mcomp_save_options o = {.size = sizeof o};
     MC_TRY(mc_options_read(&o, sizeof o, options, "options"));
+    if (o.shard_bytes) MC_FAIL(MCOMP_ARGUMENT, "shard_bytes", "an ONNX file has no shards; data chooses where the weights go");
     if (o.data < MCOMP_DATA_AUTO || o.data > MCOMP_DATA_BESIDE) MC_FAIL(MCOMP_ARGUMENT, "data", "%d is no way to keep weights", o.data);
     w.arena = mc_arena_create();
     w.taken = mc_map_create();

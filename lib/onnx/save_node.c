@@ -142,10 +142,10 @@ static int32_t attribute_out(mc_onnx_writer *w, const mc_node *n, const mc_attr 
     }
 }
 
-static int32_t put_names(mc_onnx_writer *w, mc_value *const *list, int32_t n, const char *const *names, char ***out, size_t *count)
+static int32_t put_names(mc_onnx_writer *w, mc_value *const *list, int32_t n, int32_t least, const char *const *names, char ***out, size_t *count)
 {
     static char none[1];
-    while (n > 0 && !list[n - 1]) n--; /* omitted at the end: left away */
+    while (n > least && !list[n - 1]) n--; /* omitted at the end: left away, as far as the operator can do without */
     MC_ONNX_LIST(w, *out, n);
     *count = (size_t)n;
     for (int32_t i = 0; i < n; i++) (*out)[i] = list[i] ? (char *)(uintptr_t)names[list[i]->id] : none;
@@ -165,8 +165,8 @@ int32_t mc_onnx_node_out(mc_onnx_writer *w, const mc_node *n, const char *const 
         (void)mc_fail(MCOMP_UNSUPPORTED, n->name, "the node (mcomp.%s) belongs to a compiled or training graph and is never written to a file", n->op);
         return MCOMP_UNSUPPORTED;
     }
-    MC_TRY(put_names(w, n->in, n->n_in, names, &p->input, &p->n_input));
-    MC_TRY(put_names(w, n->out, n->n_out, names, &p->output, &p->n_output));
+    MC_TRY(put_names(w, n->in, n->n_in, n->desc ? n->desc->min_in : n->n_in, names, &p->input, &p->n_input));
+    MC_TRY(put_names(w, n->out, n->n_out, n->desc ? n->desc->min_out : n->n_out, names, &p->output, &p->n_output));
     MC_ONNX_LIST(w, p->attribute, n->n_attrs);
     for (int32_t i = 0; i < n->n_attrs; i++) {
         if (mc_onnx_attr_is_newer(n, &n->attrs[i], w->opset)) continue;

@@ -78,6 +78,10 @@ int32_t mc_fused_infer(mc_infer *c, const mc_fused_slots *s, int64_t n)
         MC_TRY(mc_nn_need_vector(c, s->bias, n, "bias"));
     }
     MC_TRY(check_residual(c, s->residual));
+    if (s->residual >= 0 && mc_qparam_given(c->node, "m_scale")) {
+        mc_qparam m;
+        MC_TRY(mc_qparam_read(c->node, "m", &m));
+    }
     if (s->gamma < 0) goto done;
     if (mc_node_attr(c->node, "ln_eps") && !(mc_attr_f(c->node, "ln_eps", -1.0f) >= 0.0f))
         return mc_infer_fail(c, MCOMP_RANGE, "ln_eps is %g", (double)mc_attr_f(c->node, "ln_eps", -1.0f));
@@ -109,6 +113,9 @@ int32_t mc_fused_open(const mc_op_run *r, const mc_fused_slots *s, mc_fused *f)
     f->bias = floats(r, s->bias);
     f->residual = s->residual < 0 ? NULL : mc_in(r, s->residual);
     if (f->residual && f->residual->dtype != MCOMP_F32) MC_TRY(mc_qparam_read(n, "r", &f->r));
+    f->middle = s->residual >= 0 && mc_qparam_given(n, "m_scale");
+    if (f->middle) MC_TRY(mc_qparam_read(n, "m", &f->m));
+    f->inv_m = f->middle ? 1.0f / f->m.scale : 0.0f;
     f->layernorm = s->gamma >= 0 && mc_node_attr(n, "ln_eps");
     f->eps = mc_attr_f(n, "ln_eps", 0.0f);
     f->gamma = floats(r, s->gamma);
@@ -126,6 +133,7 @@ void mc_fused_row(const mc_fused *f, float *v, int64_t row, int64_t n, mc_tensor
         float x = v[j];
         if (f->bias) x = x + f->bias[j];
         x = mc_actf(f->act, f->lo, f->hi, x);
+        if (f->middle) x = (float)(mc_requant(x, f->inv_m, f->m.zp, f->m.lo, f->m.hi) - f->m.zp) * f->m.scale;
         if (f->residual && f->residual->dtype == MCOMP_F32) x = x + ((const float *)f->residual->data)[row * n + j];
         else if (f->residual) x = x + (float)(mc_nn_byte(f->residual, row * n + j) - f->r.zp) * f->r.scale;
         v[j] = mc_actf(f->post_act, f->lo, f->hi, x);

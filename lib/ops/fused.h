@@ -25,20 +25,20 @@ typedef struct mc_fused_slots {
 } mc_fused_slots;
 
 typedef struct mc_fused {
-    int32_t act, post_act, layernorm, quantized;
-    float lo, hi, eps, inv_y;
+    int32_t act, post_act, layernorm, quantized, middle; /* middle: step 6 */
+    float lo, hi, eps, inv_y, inv_m;
     const float *bias, *gamma, *beta;
     const mc_tensor *residual;
-    mc_qparam r, y;
+    mc_qparam m, r, y;
 } mc_fused;
 
 /* Checks attributes and operands against out[0], whose last axis is `n` channels. */
 int32_t mc_fused_infer(mc_infer *c, const mc_fused_slots *s, int64_t n);
 /* Epilogue of a run. */
 int32_t mc_fused_open(const mc_op_run *r, const mc_fused_slots *s, mc_fused *f);
-/* Steps 4 to 9 on row `row` of n values; v is overwritten. */
+/* Steps 4 to 10 on row `row` of n values; v is overwritten. */
 void mc_fused_row(const mc_fused *f, float *v, int64_t row, int64_t n, mc_tensor *y);
-/* Step 9 on one value. */
+/* Step 10 on one value. */
 static inline void mc_fused_put(const mc_fused *f, mc_tensor *y, int64_t at, float v)
 {
     if (f->quantized) mc_nn_put_byte(y, at, mc_requant(v, f->inv_y, f->y.zp, f->y.lo, f->y.hi));

@@ -1,5 +1,6 @@
 /* Arithmetic with numpy broadcasting: Add Sub Mul Div Mod (two inputs), Min Max Sum Mean (any number of inputs).
  * Integers wrap; division by zero and MIN / -1 are MCOMP_RANGE. Half types are computed in float, element by element. */
+#include "ops/grad.h"
 #include "ops/internal.h"
 
 #include <math.h>
@@ -200,23 +201,74 @@ static int32_t forward_mean(const mc_op_run *r)
 static int32_t infer_mod(mc_infer *c) { return infer(c, mc_attr_i(c->node, "fmod", 0) ? K_FMOD : K_MOD); }
 static int32_t forward_mod(const mc_op_run *r) { return forward(r, mc_attr_i(r->node, "fmod", 0) ? K_FMOD : K_MOD); }
 
-#define ARITH(NAME, VERSION, SINCE, KIND, MAX_IN, MIN_IN, QUANT)                                                       \
+/* ---- gradients: each operand's share, summed over the axes that broadcasting stretched ---- */
+
+static int32_t grad_add(mc_op_grad *c)
+{
+    for (int32_t i = 0; i < c->n_in; i++)
+        if (mc_grad_wants(c, i)) c->dx[i] = mc_grad_sum_to(c, c->dy[0], c->x[i]);
+    return c->status;
+}
+
+static int32_t grad_mean(mc_op_grad *c)
+{
+    c->dy[0] = mc_grad_scale(c, c->dy[0], 1.0 / c->n_in);
+    return grad_add(c);
+}
+
+static int32_t grad_sub(mc_op_grad *c)
+{
+    if (mc_grad_wants(c, 0)) c->dx[0] = mc_grad_sum_to(c, c->dy[0], c->x[0]);
+    if (mc_grad_wants(c, 1)) c->dx[1] = mc_grad_1(c, "Neg", mc_grad_sum_to(c, c->dy[0], c->x[1]));
+    return c->status;
+}
+
+static int32_t grad_mul(mc_op_grad *c)
+{
+    if (mc_grad_wants(c, 0)) c->dx[0] = mc_grad_sum_to(c, mc_grad_2(c, "Mul", c->dy[0], c->x[1]), c->x[0]);
+    if (mc_grad_wants(c, 1)) c->dx[1] = mc_grad_sum_to(c, mc_grad_2(c, "Mul", c->dy[0], c->x[0]), c->x[1]);
+    return c->status;
+}
+
+static int32_t grad_div(mc_op_grad *c) /* d(a/b) = da/b - y db/b */
+{
+    mc_value *d = mc_grad_2(c, "Div", c->dy[0], c->x[1]);
+    if (mc_grad_wants(c, 0)) c->dx[0] = mc_grad_sum_to(c, d, c->x[0]);
+    if (mc_grad_wants(c, 1)) c->dx[1] = mc_grad_1(c, "Neg", mc_grad_sum_to(c, mc_grad_2(c, "Mul", d, c->y[0]), c->x[1]));
+    return c->status;
+}
+
+/* To the operands that equal the result, in equal shares. */
+static int32_t grad_extreme(mc_op_grad *c)
+{
+    mc_value *mask[MC_OP_MAX_IO], *ties = NULL;
+    for (int32_t i = 0; i < c->n_in; i++) {
+        mask[i] = mc_grad_mask(c, mc_grad_2(c, "Equal", c->x[i], c->y[0]), c->y[0]);
+        ties = ties ? mc_grad_2(c, "Add", ties, mask[i]) : mask[i];
+    }
+    mc_value *d = mc_grad_2(c, "Div", c->dy[0], ties);
+    for (int32_t i = 0; i < c->n_in; i++)
+        if (mc_grad_wants(c, i)) c->dx[i] = mc_grad_sum_to(c, mc_grad_2(c, "Mul", d, mask[i]), c->x[i]);
+    return c->status;
+}
+
+#define ARITH(NAME, VERSION, SINCE, KIND, MAX_IN, MIN_IN, QUANT, GRADIENT)                                             \
     static int32_t infer_##NAME(mc_infer *c) { return infer(c, KIND); }                                                \
     static int32_t forward_##NAME(const mc_op_run *r) { return forward(r, KIND); }                                     \
-    ROW_OF(NAME, VERSION, SINCE, MAX_IN, MIN_IN, QUANT, infer_##NAME, forward_##NAME)
-#define ROW_OF(NAME, VERSION, SINCE, MAX_IN, MIN_IN, QUANT, INFER, FORWARD)                                            \
+    ROW_OF(NAME, VERSION, SINCE, MAX_IN, MIN_IN, QUANT, infer_##NAME, forward_##NAME, GRADIENT)
+#define ROW_OF(NAME, VERSION, SINCE, MAX_IN, MIN_IN, QUANT, INFER, FORWARD, GRADIENT)                                  \
     const mc_op mc_op_##NAME = {.name = #NAME, .domain = "", .version = VERSION, .since = SINCE, .min_in = MIN_IN,     \
                                 .max_in = MAX_IN, .min_out = 1, .max_out = 1,                                          \
                                 .traits = MC_OP_ELEMENTWISE | MC_OP_SHAPE_GLUE, .quant = QUANT, .infer = INFER,        \
-                                .forward = FORWARD};
+                                .forward = FORWARD, .gradient = GRADIENT};
 
-ARITH(Add, 14, 7, K_ADD, 2, 2, MC_Q_ADD)
-ARITH(Sub, 14, 7, K_SUB, 2, 2, MC_Q_NONE)
-ARITH(Mul, 14, 7, K_MUL, 2, 2, MC_Q_NONE)
-ARITH(Div, 14, 7, K_DIV, 2, 2, MC_Q_NONE)
-ARITH(Min, 13, 12, K_MIN, -1, 1, MC_Q_NONE)
-ARITH(Max, 13, 12, K_MAX, -1, 1, MC_Q_NONE)
-ARITH(Sum, 13, 8, K_ADD, -1, 1, MC_Q_NONE)
+ARITH(Add, 14, 7, K_ADD, 2, 2, MC_Q_ADD, grad_add)
+ARITH(Sub, 14, 7, K_SUB, 2, 2, MC_Q_NONE, grad_sub)
+ARITH(Mul, 14, 7, K_MUL, 2, 2, MC_Q_NONE, grad_mul)
+ARITH(Div, 14, 7, K_DIV, 2, 2, MC_Q_NONE, grad_div)
+ARITH(Min, 13, 12, K_MIN, -1, 1, MC_Q_NONE, grad_extreme)
+ARITH(Max, 13, 12, K_MAX, -1, 1, MC_Q_NONE, grad_extreme)
+ARITH(Sum, 13, 8, K_ADD, -1, 1, MC_Q_NONE, grad_add)
 static int32_t infer_Mean(mc_infer *c) { return infer(c, K_FMOD); } /* any kind that shape data has no rule for */
-ROW_OF(Mean, 13, 8, -1, 1, MC_Q_NONE, infer_Mean, forward_mean)
-ROW_OF(Mod, 13, 10, 2, 2, MC_Q_NONE, infer_mod, forward_mod)
+ROW_OF(Mean, 13, 8, -1, 1, MC_Q_NONE, infer_Mean, forward_mean, grad_mean)
+ROW_OF(Mod, 13, 10, 2, 2, MC_Q_NONE, infer_mod, forward_mod, NULL)

@@ -1,5 +1,6 @@
 /* Cast and CastLike between numbers and bool. Integers wrap when they get narrower; floats are cut towards zero and held
  * within the range of the target (outside of it the standard leaves the result open), but wrap for types of less than 8 bits. */
+#include "ops/grad.h"
 #include "ops/internal.h"
 
 #include <math.h>
@@ -77,9 +78,16 @@ static int32_t forward(const mc_op_run *r)
     return MCOMP_OK;
 }
 
+/* Between float types; integers end the path. */
+static int32_t gradient(mc_op_grad *c)
+{
+    if (mc_grad_wants(c, 0)) c->dx[0] = mc_grad_mask(c, c->dy[0], c->x[0]);
+    return c->status;
+}
+
 const mc_op mc_op_Cast = {.name = "Cast", .domain = "", .version = 21, .since = 6, .min_in = 1, .max_in = 1, .min_out = 1,
                           .max_out = 1, .traits = MC_OP_ELEMENTWISE | MC_OP_SHAPE_GLUE, .quant = MC_Q_NONE, .infer = infer_cast,
-                          .forward = forward};
+                          .forward = forward, .gradient = gradient};
 const mc_op mc_op_CastLike = {.name = "CastLike", .domain = "", .version = 21, .since = 15, .min_in = 2, .max_in = 2, .min_out = 1,
                               .max_out = 1, .traits = MC_OP_ELEMENTWISE | MC_OP_SHAPE_GLUE, .quant = MC_Q_NONE, .infer = infer_like,
-                              .forward = forward};
+                              .forward = forward, .gradient = gradient};

@@ -1,4 +1,5 @@
 /* Concat along one axis. */
+#include "ops/grad.h"
 #include "ops/internal.h"
 
 /* Shape data: 1-d pieces one after the other; a piece of known length and unknown content gives unknown elements. */
@@ -83,5 +84,32 @@ static int32_t forward(const mc_op_run *r)
     return at == y->shape.dim[axis] ? MCOMP_OK : mc_op_fail(r, MCOMP_SHAPE, "the inputs do not fill the output");
 }
 
+/* The parts of dY, by Split with the inputs' sizes along the axis. */
+static int32_t gradient(mc_op_grad *c)
+{
+    const int64_t axis = mc_attr_i(c->node, "axis", 0);
+    mc_value *size[MC_OP_MAX_IO], *sizes;
+    mc_node *n;
+    for (int32_t i = 0; i < c->n_in; i++) {
+        mc_value *where = mc_grad_ints(c, 1, &axis), *shape = mc_grad_1(c, "Shape", c->x[i]);
+        if (axis < 0) where = mc_grad_2(c, "Add", where, mc_grad_1(c, "Shape", shape));
+        size[i] = mc_grad_2(c, "Gather", shape, where);
+    }
+    n = mc_grad_begin(c, "Concat", c->n_in, size, 1);
+    if (!n) return c->status;
+    c->status = mc_node_set_i(n, "axis", 0);
+    sizes = mc_grad_end(c, n);
+    n = sizes ? mc_grad_begin(c, "Split", 2, (mc_value *[]){c->dy[0], sizes}, c->n_in) : NULL;
+    if (!n) return c->status;
+    c->status = mc_node_set_i(n, "axis", axis);
+    mc_grad_end(c, n);
+    for (int32_t i = 0; i < c->n_in && c->status == MCOMP_OK; i++) {
+        n->out[i]->type = c->x[i]->type; /* what is known of x is known of its gradient */
+        c->dx[i] = n->out[i];
+    }
+    return c->status;
+}
+
 const mc_op mc_op_Concat = {.name = "Concat", .domain = "", .version = 13, .since = 4, .min_in = 1, .max_in = -1, .min_out = 1,
-                            .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_SHARED, .infer = infer, .forward = forward};
+                            .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_SHARED, .infer = infer, .forward = forward,
+                            .gradient = gradient};

@@ -1,4 +1,5 @@
 /* Conv: X [N,C,s...], W [M,C/g,k...], B [M] -> Y [N,M,o...]; 1 to 3 spatial axes; direct sums in double. */
+#include "ops/grad.h"
 #include "ops/nn.h"
 
 static int32_t infer_window(mc_infer *c, mc_window *win)
@@ -60,5 +61,14 @@ static int32_t cost(const mc_node *n, const mc_type *const *in, const mc_type *c
     return MCOMP_OK;
 }
 
+static int32_t gradient(mc_op_grad *c)
+{
+    if (mc_grad_wants(c, 0)) c->dx[0] = mc_grad_conv(c, "mcomp.ConvGradInput", c->dy[0], c->x[1], c->x[0]);
+    if (mc_grad_wants(c, 1)) c->dx[1] = mc_grad_conv(c, "mcomp.ConvGradWeight", c->dy[0], c->x[0], c->x[1]);
+    if (mc_grad_wants(c, 2)) c->dx[2] = mc_grad_channel_sum(c, c->dy[0]);
+    return c->status;
+}
+
 const mc_op mc_op_Conv = {.name = "Conv", .domain = "", .version = 22, .since = 11, .min_in = 2, .max_in = 3, .min_out = 1,
-                          .max_out = 1, .quant = MC_Q_WEIGHTED, .infer = infer, .forward = forward, .cost = cost};
+                          .max_out = 1, .quant = MC_Q_WEIGHTED, .infer = infer, .forward = forward, .cost = cost,
+                          .gradient = gradient};

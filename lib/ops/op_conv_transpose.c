@@ -1,6 +1,7 @@
 /* ConvTranspose: X [N,C,s...], W [C,M/g,k...], B [M] -> Y [N,M,o...]; the gradient of Conv by its input.
  *   o = stride (s - 1) + output_padding + (k - 1) dilation + 1 - pads; or output_shape given, and the pads follow from it.
  * y[m, i * stride - pad + k * dilation] += x[c, i] w[c, m, k]; sums in double. */
+#include "ops/grad.h"
 #include "ops/nn.h"
 
 #define BIG INT32_MAX
@@ -131,6 +132,20 @@ static int32_t cost(const mc_node *n, const mc_type *const *in, const mc_type *c
     return MCOMP_OK;
 }
 
+/* The transpose's transpose is the convolution; its weight's gradient has input and gradient in each other's place. */
+static int32_t gradient(mc_op_grad *c)
+{
+    if (mc_node_attr(c->node, "output_shape") || strcmp(mc_attr_s(c->node, "auto_pad", "NOTSET"), "NOTSET") != 0)
+        return mc_grad_fail(c, MCOMP_NO_GRADIENT, "padding by auto_pad or output_shape; write the pads");
+    if (mc_grad_wants(c, 0)) {
+        c->dx[0] = mc_grad_conv(c, "Conv", c->dy[0], c->x[1], NULL);
+        if (c->dx[0]) c->dx[0]->type = c->x[0]->type;
+    }
+    if (mc_grad_wants(c, 1)) c->dx[1] = mc_grad_conv(c, "mcomp.ConvGradWeight", c->x[0], c->dy[0], c->x[1]);
+    if (mc_grad_wants(c, 2)) c->dx[2] = mc_grad_channel_sum(c, c->dy[0]);
+    return c->status;
+}
+
 const mc_op mc_op_ConvTranspose = {.name = "ConvTranspose", .domain = "", .version = 22, .since = 11, .min_in = 2, .max_in = 3,
                                    .min_out = 1, .max_out = 1, .quant = MC_Q_WEIGHTED, .infer = infer, .forward = forward,
-                                   .cost = cost};
+                                   .cost = cost, .gradient = gradient};

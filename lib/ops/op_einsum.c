@@ -1,6 +1,8 @@
 /* Einsum of up to three inputs: every letter is an axis of one index space, y[output letters] = sum of products over the
  * rest. An ellipsis stands for broadcast axes; without "->" the output has the ellipsis and the letters that occur once, in
- * alphabetical order. At most MC_MAX_RANK different axes. */
+ * alphabetical order. At most MC_MAX_RANK different axes.
+ * mcomp.EinsumGrad: dY and the inputs -> the gradient of each input, dx_i += dy * product of the others, by the same walk. */
+#include "ops/grad.h"
 #include "ops/internal.h"
 
 #include <ctype.h>
@@ -194,5 +196,81 @@ done:
     return st;
 }
 
+static int32_t infer_grad(mc_infer *c)
+{
+    int32_t st = MCOMP_OK;
+    MC_TRY(mc_infer_check(c, 0, MC_CLASS_FLOAT));
+    if (c->n_in > TERMS + 1) return mc_infer_fail(c, MCOMP_UNSUPPORTED, "more than %d inputs", TERMS);
+    for (int32_t k = 0; k < c->n_out && k + 1 < c->n_in; k++) c->out[k] = *c->in[k + 1];
+done:
+    return st;
+}
+
+static void grad_walk(mc_walk w, const mc_op_run *r, int32_t n_in, int32_t by, double *acc)
+{
+    MC_WALK_ROWS(&w)
+    {
+        for (int64_t i = 0; i < w.inner; i++) {
+            double v = mc_tensor_get_f64(r->in[0], w.off[0] + i * w.step[0]);
+            for (int32_t k = 0; k < n_in; k++)
+                if (k != by) v *= mc_tensor_get_f64(r->in[k + 1], w.off[k + 1] + i * w.step[k + 1]);
+            acc[w.off[by + 1] + i * w.step[by + 1]] += v;
+        }
+    }
+}
+
+static int32_t forward_grad(const mc_op_run *r)
+{
+    equation e;
+    int32_t rank[TERMS], st = MCOMP_OK;
+    int64_t stride[MC_WALK_OPERANDS][MC_MAX_RANK] = {{0}};
+    mc_shape space = {0}, want;
+    mc_walk w;
+    double *acc = NULL;
+    const int32_t n_in = r->n_in - 1;
+    for (int32_t i = 0; i < n_in; i++) rank[i] = r->in[i + 1]->shape.rank;
+    if (!parse(&e, mc_attr_s(r->node, "equation", ""), n_in, rank)) return mc_op_fail(r, MCOMP_FORMAT, "the equation does not fit");
+    space.rank = e.n_axes;
+    for (int32_t i = 0; i < e.n_axes; i++) space.dim[i] = 1;
+    for (int32_t i = 0; i < n_in; i++)
+        for (int32_t k = 0; k < e.in[i].n; k++)
+            if (r->in[i + 1]->shape.dim[k] != 1) space.dim[find(&e, e.in[i].label[k])] = r->in[i + 1]->shape.dim[k];
+    want = mc_shape_make(e.out.n, space.dim);
+    if (!mc_shape_equal(&want, &r->in[0]->shape)) return mc_op_fail(r, MCOMP_SHAPE, "gradient of the output");
+    mc_contiguous_strides(&want, stride[0]);
+    for (int32_t i = 0; i < n_in; i++)
+        if (!strides_of(&e, &e.in[i], &r->in[i + 1]->shape, &space, stride[i + 1])) MC_TRY(mc_op_fail(r, MCOMP_SHAPE, "sizes of one axis differ"));
+    mc_walk_init(&w, &space, n_in + 1, stride);
+    for (int32_t k = 0; k < r->n_out; k++) {
+        if (!r->out[k]) continue;
+        const int64_t n = mc_tensor_elements(r->out[k]);
+        MC_TRY(mc_run_expect(r, k, &r->in[k + 1]->shape));
+        mc_free(acc);
+        acc = mc_calloc((size_t)n + 1, sizeof *acc);
+        if (!acc) MC_TRY(MCOMP_NO_MEMORY);
+        grad_walk(w, r, n_in, k, acc);
+        for (int64_t i = 0; i < n; i++) mc_tensor_set_f64(r->out[k], i, acc[i]);
+    }
+done:
+    mc_free(acc);
+    return st;
+}
+
+static int32_t gradient(mc_op_grad *c)
+{
+    mc_value *in[TERMS + 1] = {c->dy[0]};
+    if (c->n_in > TERMS) return mc_grad_fail(c, MCOMP_NO_GRADIENT, "more than %d inputs", TERMS);
+    for (int32_t i = 0; i < c->n_in; i++) in[i + 1] = c->x[i];
+    mc_node *n = mc_grad_begin(c, "mcomp.EinsumGrad", c->n_in + 1, in, c->n_in);
+    if (!n) return c->status;
+    c->status = mc_node_copy_attrs(n, c->node);
+    mc_grad_end(c, n);
+    for (int32_t i = 0; i < c->n_in; i++) c->dx[i] = n->out[i];
+    return c->status;
+}
+
 const mc_op mc_op_Einsum = {.name = "Einsum", .domain = "", .version = 12, .since = 12, .min_in = 1, .max_in = -1, .min_out = 1,
-                            .max_out = 1, .traits = 0, .quant = MC_Q_NONE, .infer = infer, .forward = forward};
+                            .max_out = 1, .traits = 0, .quant = MC_Q_NONE, .infer = infer, .forward = forward,
+                            .gradient = gradient};
+const mc_op mc_op_mcomp_EinsumGrad = {.name = "EinsumGrad", .domain = "mcomp", .version = 1, .since = 1, .min_in = 2, .max_in = TERMS + 1,
+                                      .min_out = 1, .max_out = TERMS, .quant = MC_Q_NONE, .infer = infer_grad, .forward = forward_grad};

@@ -1,4 +1,5 @@
 /* Expand (numpy broadcast to a given shape) and Tile. */
+#include "ops/grad.h"
 #include "ops/internal.h"
 
 /* Elements of input 1 as shape data, from the tensor or from what is known; n = -1 when nothing is. */
@@ -104,8 +105,15 @@ static int32_t forward_tile(const mc_op_run *r)
     return MCOMP_OK;
 }
 
+static int32_t grad_expand(mc_op_grad *c)
+{
+    if (mc_grad_wants(c, 0)) c->dx[0] = mc_grad_sum_to(c, c->dy[0], c->x[0]);
+    return c->status;
+}
+
 const mc_op mc_op_Expand = {.name = "Expand", .domain = "", .version = 13, .since = 8, .min_in = 2, .max_in = 2, .min_out = 1,
                             .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer_expand,
-                            .forward = forward_expand};
+                            .forward = forward_expand, .gradient = grad_expand};
 const mc_op mc_op_Tile = {.name = "Tile", .domain = "", .version = 13, .since = 6, .min_in = 2, .max_in = 2, .min_out = 1,
-                          .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer_tile, .forward = forward_tile};
+                          .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer_tile, .forward = forward_tile,
+                          .gradient = mc_grad_move};

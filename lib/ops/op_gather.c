@@ -1,4 +1,5 @@
 /* Gather, GatherElements, GatherND. Indices are checked before anything is read: MCOMP_RANGE. */
+#include "ops/grad.h"
 #include "ops/internal.h"
 
 /* Negative indices count from the end; -1 when out of range. */
@@ -156,9 +157,10 @@ static int32_t forward_nd(const mc_op_run *r)
 
 const mc_op mc_op_Gather = {.name = "Gather", .domain = "", .version = 13, .since = 1, .min_in = 2, .max_in = 2, .min_out = 1,
                             .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer_gather,
-                            .forward = forward_gather};
+                            .forward = forward_gather, .gradient = mc_grad_move};
 const mc_op mc_op_GatherElements = {.name = "GatherElements", .domain = "", .version = 13, .since = 11, .min_in = 2, .max_in = 2,
                                     .min_out = 1, .max_out = 1, .traits = 0, .quant = MC_Q_PASS, .infer = infer_elements,
-                                    .forward = forward_elements};
+                                    .forward = forward_elements, .gradient = mc_grad_move};
 const mc_op mc_op_GatherND = {.name = "GatherND", .domain = "", .version = 13, .since = 12, .min_in = 2, .max_in = 2, .min_out = 1,
-                              .max_out = 1, .traits = 0, .quant = MC_Q_PASS, .infer = infer_nd, .forward = forward_nd};
+                              .max_out = 1, .traits = 0, .quant = MC_Q_PASS, .infer = infer_nd, .forward = forward_nd,
+                              .gradient = mc_grad_move};

@@ -1,4 +1,5 @@
 /* Gemm: Y[M,N] = alpha A' . B' + beta C, A' = A or its transpose, C broadcast to [M,N] and optional. */
+#include "ops/grad.h"
 #include "ops/nn.h"
 
 static int32_t infer(mc_infer *c)
@@ -58,5 +59,16 @@ static int32_t cost(const mc_node *n, const mc_type *const *in, const mc_type *c
     return MCOMP_OK;
 }
 
+static int32_t gradient(mc_op_grad *c)
+{
+    const int ta = mc_attr_i(c->node, "transA", 0) != 0, tb = mc_attr_i(c->node, "transB", 0) != 0;
+    mc_value *a = c->x[0], *b = c->x[1], *dy = c->dy[0], *d = mc_grad_scale(c, dy, (double)mc_attr_f(c->node, "alpha", 1.0f));
+    if (mc_grad_wants(c, 0)) c->dx[0] = ta ? mc_grad_product(c, b, tb, d, 1, 0) : mc_grad_product(c, d, 0, b, !tb, 0);
+    if (mc_grad_wants(c, 1)) c->dx[1] = tb ? mc_grad_product(c, d, 1, a, ta, 0) : mc_grad_product(c, a, !ta, d, 0, 0);
+    if (mc_grad_wants(c, 2)) c->dx[2] = mc_grad_sum_to(c, mc_grad_scale(c, dy, (double)mc_attr_f(c->node, "beta", 1.0f)), c->x[2]);
+    return c->status;
+}
+
 const mc_op mc_op_Gemm = {.name = "Gemm", .domain = "", .version = 13, .since = 11, .min_in = 2, .max_in = 3, .min_out = 1,
-                          .max_out = 1, .quant = MC_Q_WEIGHTED, .infer = infer, .forward = forward, .cost = cost};
+                          .max_out = 1, .quant = MC_Q_WEIGHTED, .infer = infer, .forward = forward, .cost = cost,
+                          .gradient = gradient};

@@ -1,4 +1,5 @@
 /* Operators that hand their input on: Identity, Dropout (inference: the mask is all true). */
+#include "ops/grad.h"
 #include "ops/internal.h"
 
 static int32_t infer(mc_infer *c)
@@ -32,9 +33,15 @@ static int32_t forward_dropout(const mc_op_run *r)
     return forward(r);
 }
 
+static int32_t gradient(mc_op_grad *c)
+{
+    c->dx[0] = c->dy[0];
+    return c->status;
+}
+
 const mc_op mc_op_Identity = {.name = "Identity", .domain = "", .version = 21, .since = 1, .min_in = 1, .max_in = 1, .min_out = 1,
                               .max_out = 1, .traits = MC_OP_ELEMENTWISE | MC_OP_SHAPE_GLUE | MC_OP_VIEW, .quant = MC_Q_PASS,
-                              .infer = infer, .forward = forward};
+                              .infer = infer, .forward = forward, .gradient = gradient};
 const mc_op mc_op_Dropout = {.name = "Dropout", .domain = "", .version = 13, .since = 12, .min_in = 1, .max_in = 3, .min_out = 1,
                              .max_out = 2, .traits = MC_OP_ELEMENTWISE | MC_OP_VIEW, .quant = MC_Q_PASS, .infer = infer_dropout,
-                             .forward = forward_dropout};
+                             .forward = forward_dropout, .gradient = gradient};

@@ -1,6 +1,7 @@
 /* NegativeLogLikelihoodLoss: loss = -w[t] * input[n,t,d...], input [N,C,d...] of log-probabilities, target [N,d...], reduction
  * none, sum or mean (divided by the sum of the weights used). SoftmaxCrossEntropyLoss: the same on LogSoftmax(scores) over axis
  * 1, which is its second output. A target equal to ignore_index counts nothing. Sums in double. */
+#include "ops/grad.h"
 #include "ops/nn.h"
 
 #include <math.h>
@@ -83,9 +84,27 @@ static int32_t forward_entropy(const mc_op_run *r)
     return st != MCOMP_OK ? st : run(r, 1);
 }
 
+static int32_t gradient_of(mc_op_grad *c, int log_input)
+{
+    mc_value *weights = c->n_in > 2 ? c->x[2] : NULL;
+    if (mc_grad_wants(c, 2)) return mc_grad_fail(c, MCOMP_NO_GRADIENT, "by the class weights");
+    if (c->n_out > 1 && c->dy[1]) return mc_grad_fail(c, MCOMP_NO_GRADIENT, "through the log-probabilities (output 1); use LogSoftmax");
+    mc_node *n = mc_grad_begin(c, "mcomp.LossGrad", weights ? 4 : 3, (mc_value *[]){c->dy[0], c->x[0], c->x[1], weights}, 1);
+    if (!n) return c->status;
+    c->status = mc_node_copy_attrs(n, c->node);
+    if (c->status == MCOMP_OK) c->status = mc_node_set_i(n, "log_input", log_input);
+    c->dx[0] = mc_grad_end(c, n);
+    return c->status;
+}
+
+static int32_t grad_likelihood(mc_op_grad *c) { return gradient_of(c, 1); }
+static int32_t grad_entropy(mc_op_grad *c) { return gradient_of(c, 0); }
+
 const mc_op mc_op_NegativeLogLikelihoodLoss = {.name = "NegativeLogLikelihoodLoss", .domain = "", .version = 22, .since = 13,
                                                .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 1, .quant = MC_Q_NONE,
-                                               .infer = check, .forward = forward_likelihood};
+                                               .infer = check, .forward = forward_likelihood,
+                                               .gradient = grad_likelihood};
 const mc_op mc_op_SoftmaxCrossEntropyLoss = {.name = "SoftmaxCrossEntropyLoss", .domain = "", .version = 13, .since = 13,
                                              .min_in = 2, .max_in = 3, .min_out = 1, .max_out = 2, .quant = MC_Q_NONE,
-                                             .infer = infer_entropy, .forward = forward_entropy};
+                                             .infer = infer_entropy, .forward = forward_entropy,
+                                             .gradient = grad_entropy};

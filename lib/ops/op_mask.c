@@ -1,4 +1,5 @@
 /* Small index operators: Trilu, NonZero, OneHot, CumSum. */
+#include "ops/grad.h"
 #include "ops/internal.h"
 
 static int32_t infer_trilu(mc_infer *c)
@@ -152,13 +153,24 @@ static int32_t forward_cumsum(const mc_op_run *r)
 
 const mc_op mc_op_Trilu = {.name = "Trilu", .domain = "", .version = 14, .since = 14, .min_in = 1, .max_in = 2, .min_out = 1,
                            .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_NONE, .infer = infer_trilu,
-                           .forward = forward_trilu};
+                           .forward = forward_trilu, .gradient = mc_grad_move};
 const mc_op mc_op_NonZero = {.name = "NonZero", .domain = "", .version = 13, .since = 9, .min_in = 1, .max_in = 1, .min_out = 1,
                              .max_out = 1, .traits = MC_OP_SHAPE_GLUE | MC_OP_VALUE_SHAPED, .quant = MC_Q_NONE,
                              .infer = infer_nonzero, .forward = forward_nonzero};
 const mc_op mc_op_OneHot = {.name = "OneHot", .domain = "", .version = 11, .since = 9, .min_in = 3, .max_in = 3, .min_out = 1,
                             .max_out = 1, .traits = MC_OP_VALUE_SHAPED, .quant = MC_Q_NONE, .infer = infer_onehot,
                             .forward = forward_onehot};
+/* The same sum from the other end. */
+static int32_t grad_cumsum(mc_op_grad *c)
+{
+    mc_node *n = mc_grad_begin(c, "CumSum", 2, (mc_value *[]){c->dy[0], c->x[1]}, 1);
+    if (!n) return c->status;
+    c->status = mc_node_copy_attrs(n, c->node);
+    if (c->status == MCOMP_OK) c->status = mc_node_set_i(n, "reverse", !mc_attr_i(c->node, "reverse", 0));
+    c->dx[0] = mc_grad_end(c, n);
+    return c->status;
+}
+
 const mc_op mc_op_CumSum = {.name = "CumSum", .domain = "", .version = 14, .since = 11, .min_in = 2, .max_in = 2, .min_out = 1,
                             .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_NONE, .infer = infer_cumsum,
-                            .forward = forward_cumsum};
+                            .forward = forward_cumsum, .gradient = grad_cumsum};

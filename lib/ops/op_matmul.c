@@ -1,5 +1,6 @@
 /* MatMul: numpy matmul, Y[...,M,N] = A[...,M,K] . B[...,K,N]; leading axes broadcast, 1-D operands are promoted and the added
  * axis dropped again. Float sums in double; integers wrap modulo 2^64. */
+#include "ops/grad.h"
 #include "ops/nn.h"
 
 /* Axes of an operand after promotion: rank >= 2. */
@@ -88,5 +89,31 @@ static int32_t cost(const mc_node *n, const mc_type *const *in, const mc_type *c
     return MCOMP_OK;
 }
 
+static mc_value *unsqueezed(mc_op_grad *c, mc_value *v, int64_t axis) { return mc_grad_2(c, "Unsqueeze", v, mc_grad_ints(c, 1, &axis)); }
+
+/* dA = dY . B^T, dB = A^T . dY; where B is one matrix for all of A's leading axes, these are rows of one product. */
+static int32_t gradient(mc_op_grad *c)
+{
+    mc_value *a = c->x[0], *b = c->x[1], *dy = c->dy[0];
+    if (mc_grad_rank(c, a) < 0 || mc_grad_rank(c, b) < 0) return c->status;
+    const int one_matrix = b->type.rank == 2 && a->type.rank >= 2;
+    if (b->type.rank == 1) {
+        b = unsqueezed(c, b, 1);
+        dy = unsqueezed(c, dy, -1);
+    }
+    if (a->type.rank == 1) {
+        a = unsqueezed(c, a, 0);
+        dy = unsqueezed(c, dy, -2);
+    }
+    if (c->status != MCOMP_OK) return c->status;
+    if (mc_grad_wants(c, 0)) c->dx[0] = mc_grad_reshape_like(c, mc_grad_sum_to(c, mc_grad_product(c, dy, 0, b, 1, 0), a), c->x[0]);
+    if (mc_grad_wants(c, 1)) {
+        mc_value *d = one_matrix ? mc_grad_product(c, a, 1, dy, 0, 1) : mc_grad_sum_to(c, mc_grad_product(c, a, 1, dy, 0, 0), b);
+        c->dx[1] = mc_grad_reshape_like(c, d, c->x[1]);
+    }
+    return c->status;
+}
+
 const mc_op mc_op_MatMul = {.name = "MatMul", .domain = "", .version = 13, .since = 1, .min_in = 2, .max_in = 2, .min_out = 1,
-                            .max_out = 1, .quant = MC_Q_WEIGHTED, .infer = infer, .forward = forward, .cost = cost};
+                            .max_out = 1, .quant = MC_Q_WEIGHTED, .infer = infer, .forward = forward, .cost = cost,
+                            .gradient = gradient};

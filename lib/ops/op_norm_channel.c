@@ -2,6 +2,7 @@
  *   BatchNormalization (inference): y = (x - mean[c]) / sqrt(var[c] + eps) * scale[c] + bias[c]
  *   InstanceNormalization: mean and variance of each (n, c) plane; GroupNormalization (21): of each (n, group).
  * Moments in double. */
+#include "ops/grad.h"
 #include "ops/nn.h"
 
 #include <math.h>
@@ -113,12 +114,16 @@ static int32_t forward_group(const mc_op_run *r)
     return st != MCOMP_OK ? st : run_blocks(r, mc_attr_i(r->node, "num_groups", 1));
 }
 
+static int32_t grad_batch(mc_op_grad *c) { return mc_grad_channel_norm(c, "fixed"); }
+static int32_t grad_instance(mc_op_grad *c) { return mc_grad_channel_norm(c, "instance"); }
+static int32_t grad_group(mc_op_grad *c) { return mc_grad_channel_norm(c, "group"); }
+
 const mc_op mc_op_BatchNormalization = {.name = "BatchNormalization", .domain = "", .version = 15, .since = 9, .min_in = 5,
                                         .max_in = 5, .min_out = 1, .max_out = 3, .quant = MC_Q_NONE, .infer = infer_batch,
-                                        .forward = forward_batch};
+                                        .forward = forward_batch, .gradient = grad_batch};
 const mc_op mc_op_InstanceNormalization = {.name = "InstanceNormalization", .domain = "", .version = 22, .since = 6, .min_in = 3,
                                            .max_in = 3, .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer_instance,
-                                           .forward = forward_instance};
+                                           .forward = forward_instance, .gradient = grad_instance};
 const mc_op mc_op_GroupNormalization = {.name = "GroupNormalization", .domain = "", .version = 21, .since = 21, .min_in = 3,
                                         .max_in = 3, .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer_group,
-                                        .forward = forward_group};
+                                        .forward = forward_group, .gradient = grad_group};

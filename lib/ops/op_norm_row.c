@@ -2,6 +2,7 @@
  *   LayerNormalization: y = (x - mean) / sqrt(var + eps) * scale + bias; also Mean and InvStdDev, shape [..axis.., 1 ...]
  *   RMSNormalization:   y = x / sqrt(mean(x^2) + eps) * scale
  * scale and bias broadcast to X from the right. Moments in double. */
+#include "ops/grad.h"
 #include "ops/nn.h"
 
 #include <math.h>
@@ -100,9 +101,12 @@ static int32_t cost(const mc_node *n, const mc_type *const *in, const mc_type *c
     return MCOMP_OK;
 }
 
+static int32_t grad_layer(mc_op_grad *c) { return mc_grad_row_norm(c, 1); }
+static int32_t grad_rms(mc_op_grad *c) { return mc_grad_row_norm(c, 0); }
+
 const mc_op mc_op_LayerNormalization = {.name = "LayerNormalization", .domain = "", .version = 17, .since = 17, .min_in = 2,
                                         .max_in = 3, .min_out = 1, .max_out = 3, .quant = MC_Q_NONE, .infer = infer,
-                                        .forward = forward_layer, .cost = cost};
+                                        .forward = forward_layer, .cost = cost, .gradient = grad_layer};
 const mc_op mc_op_RMSNormalization = {.name = "RMSNormalization", .domain = "", .version = 23, .since = 23, .min_in = 2,
                                       .max_in = 2, .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer,
-                                      .forward = forward_rms, .cost = cost};
+                                      .forward = forward_rms, .cost = cost, .gradient = grad_rms};

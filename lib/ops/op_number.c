@@ -1,4 +1,5 @@
 /* Functions of one element that keep integers exact: Abs Neg Sign Floor Ceil Round; Clip with optional bounds; PRelu. */
+#include "ops/grad.h"
 #include "ops/internal.h"
 
 #include <math.h>
@@ -56,18 +57,32 @@ static int32_t infer_float(mc_infer *c)
     return st == MCOMP_OK ? mc_infer_same(c, 0, 0) : st;
 }
 
-#define NUMBER(NAME, VERSION, SINCE, KIND, QUANT, INFER)                                                               \
+static int32_t grad_abs(mc_op_grad *c)
+{
+    c->dx[0] = mc_grad_2(c, "Mul", c->dy[0], mc_grad_1(c, "Sign", c->x[0]));
+    return c->status;
+}
+
+static int32_t grad_neg(mc_op_grad *c)
+{
+    c->dx[0] = mc_grad_1(c, "Neg", c->dy[0]);
+    return c->status;
+}
+
+static int32_t grad_none(mc_op_grad *c) { return c->status; } /* steps: zero wherever there is a derivative */
+
+#define NUMBER(NAME, VERSION, SINCE, KIND, QUANT, INFER, GRADIENT)                                                     \
     static int32_t forward_##NAME(const mc_op_run *r) { return forward(r, KIND); }                                     \
     const mc_op mc_op_##NAME = {.name = #NAME, .domain = "", .version = VERSION, .since = SINCE, .min_in = 1,          \
                                 .max_in = 1, .min_out = 1, .max_out = 1,                                               \
                                 .traits = MC_OP_ELEMENTWISE | MC_OP_SHAPE_GLUE, .quant = QUANT, .infer = INFER,        \
-                                .forward = forward_##NAME};
-NUMBER(Abs, 13, 6, K_ABS, MC_Q_UNARY, infer_number)
-NUMBER(Neg, 13, 6, K_NEG, MC_Q_UNARY, infer_number)
-NUMBER(Sign, 13, 9, K_SIGN, MC_Q_NONE, infer_number)
-NUMBER(Floor, 13, 6, K_FLOOR, MC_Q_NONE, infer_float)
-NUMBER(Ceil, 13, 6, K_CEIL, MC_Q_NONE, infer_float)
-NUMBER(Round, 22, 11, K_ROUND, MC_Q_NONE, infer_float)
+                                .forward = forward_##NAME, .gradient = GRADIENT};
+NUMBER(Abs, 13, 6, K_ABS, MC_Q_UNARY, infer_number, grad_abs)
+NUMBER(Neg, 13, 6, K_NEG, MC_Q_UNARY, infer_number, grad_neg)
+NUMBER(Sign, 13, 9, K_SIGN, MC_Q_NONE, infer_number, grad_none)
+NUMBER(Floor, 13, 6, K_FLOOR, MC_Q_NONE, infer_float, grad_none)
+NUMBER(Ceil, 13, 6, K_CEIL, MC_Q_NONE, infer_float, grad_none)
+NUMBER(Round, 22, 11, K_ROUND, MC_Q_NONE, infer_float, grad_none)
 
 /* ---- Clip: max(min(x, hi), lo), so that lo > hi gives hi as in numpy ---- */
 
@@ -145,9 +160,29 @@ static int32_t forward_prelu(const mc_op_run *r)
     return MCOMP_OK;
 }
 
+/* 1 inside and on the bounds. */
+static int32_t grad_clip(mc_op_grad *c)
+{
+    mc_value *d = c->dy[0];
+    if (!mc_grad_wants(c, 0)) return c->status;
+    for (int32_t i = 1; i < c->n_in; i++)
+        if (c->x[i]) d = mc_grad_2(c, "Mul", d, mc_grad_mask(c, mc_grad_2(c, i == 1 ? "GreaterOrEqual" : "LessOrEqual", c->x[0], c->x[i]), d));
+    c->dx[0] = d;
+    return c->status;
+}
+
+static int32_t grad_prelu(mc_op_grad *c)
+{
+    mc_value *zero = mc_grad_scalar(c, 0.0, c->x[0]), *negative = mc_grad_2(c, "Less", c->x[0], zero);
+    if (mc_grad_wants(c, 0)) c->dx[0] = mc_grad_3(c, "Where", negative, mc_grad_2(c, "Mul", c->dy[0], c->x[1]), c->dy[0]);
+    if (mc_grad_wants(c, 1))
+        c->dx[1] = mc_grad_sum_to(c, mc_grad_2(c, "Mul", c->dy[0], mc_grad_2(c, "Min", c->x[0], zero)), c->x[1]);
+    return c->status;
+}
+
 const mc_op mc_op_Clip = {.name = "Clip", .domain = "", .version = 13, .since = 12, .min_in = 1, .max_in = 3, .min_out = 1,
                           .max_out = 1, .traits = MC_OP_ELEMENTWISE, .quant = MC_Q_UNARY, .infer = infer_clip,
-                          .forward = forward_clip};
+                          .forward = forward_clip, .gradient = grad_clip};
 const mc_op mc_op_PRelu = {.name = "PRelu", .domain = "", .version = 16, .since = 9, .min_in = 2, .max_in = 2, .min_out = 1,
                            .max_out = 1, .traits = MC_OP_ELEMENTWISE, .quant = MC_Q_NONE, .infer = infer_prelu,
-                           .forward = forward_prelu};
+                           .forward = forward_prelu, .gradient = grad_prelu};

@@ -1,5 +1,6 @@
 /* Pad in the modes constant, reflect, edge and wrap; negative pads cut. For each axis a map from the output index to the
  * input index is made (-1: the constant), then elements are moved through the maps. */
+#include "ops/grad.h"
 #include "ops/internal.h"
 
 #define PAD_LIMIT ((int64_t)1 << 48)
@@ -110,4 +111,5 @@ done:
 }
 
 const mc_op mc_op_Pad = {.name = "Pad", .domain = "", .version = 21, .since = 18, .min_in = 2, .max_in = 4, .min_out = 1,
-                         .max_out = 1, .traits = 0, .quant = MC_Q_PASS, .infer = infer, .forward = forward};
+                         .max_out = 1, .traits = 0, .quant = MC_Q_PASS, .infer = infer, .forward = forward,
+                         .gradient = mc_grad_move};

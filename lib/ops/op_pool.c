@@ -1,5 +1,6 @@
 /* MaxPool (with Indices), AveragePool, GlobalMaxPool, GlobalAveragePool: X [N,C,s...] -> Y [N,C,o...]. And the channels-last
  * forms of the mcomp domain, X [N,s...,C] -> Y [N,o...,C] (docs/fused_ops.md). */
+#include "ops/grad.h"
 #include "ops/pool.h"
 
 static int32_t infer_max(mc_infer *c, int last)
@@ -62,17 +63,24 @@ FORWARD(run_global_max_last, global_max_last, mc_pool_max(r, 1, 1))
 FORWARD(run_global_average_first, global_average_first, mc_pool_average(r, 0, 1))
 FORWARD(run_global_average_last, global_average_last, mc_pool_average(r, 1, 1))
 
+static int32_t grad_max(mc_op_grad *c) { return mc_grad_pool(c, 1, 0); }
+static int32_t grad_average(mc_op_grad *c) { return mc_grad_pool(c, 0, 0); }
+static int32_t grad_global_max(mc_op_grad *c) { return mc_grad_pool(c, 1, 1); }
+static int32_t grad_global_average(mc_op_grad *c) { return mc_grad_pool(c, 0, 1); }
+
 const mc_op mc_op_MaxPool = {.name = "MaxPool", .domain = "", .version = 22, .since = 12, .min_in = 1, .max_in = 1, .min_out = 1,
-                             .max_out = 2, .quant = MC_Q_PASS, .infer = max_first, .forward = run_max_first, .cost = mc_pool_cost};
+                             .max_out = 2, .quant = MC_Q_PASS, .infer = max_first, .forward = run_max_first, .cost = mc_pool_cost,
+                             .gradient = grad_max};
 const mc_op mc_op_AveragePool = {.name = "AveragePool", .domain = "", .version = 22, .since = 11, .min_in = 1, .max_in = 1,
                                  .min_out = 1, .max_out = 1, .quant = MC_Q_POOL, .infer = average_first,
-                                 .forward = run_average_first, .cost = mc_pool_cost};
+                                 .forward = run_average_first, .cost = mc_pool_cost, .gradient = grad_average};
 const mc_op mc_op_GlobalMaxPool = {.name = "GlobalMaxPool", .domain = "", .version = 22, .since = 1, .min_in = 1, .max_in = 1,
                                    .min_out = 1, .max_out = 1, .quant = MC_Q_PASS, .infer = global_max_first,
-                                   .forward = run_global_max_first, .cost = mc_pool_cost};
+                                   .forward = run_global_max_first, .cost = mc_pool_cost, .gradient = grad_global_max};
 const mc_op mc_op_GlobalAveragePool = {.name = "GlobalAveragePool", .domain = "", .version = 22, .since = 1, .min_in = 1,
                                        .max_in = 1, .min_out = 1, .max_out = 1, .quant = MC_Q_POOL, .infer = global_average_first,
-                                       .forward = run_global_average_first, .cost = mc_pool_cost};
+                                       .forward = run_global_average_first, .cost = mc_pool_cost,
+                                       .gradient = grad_global_average};
 const mc_op mc_op_mcomp_MaxPool = {.name = "MaxPool", .domain = "mcomp", .version = 1, .since = 1, .min_in = 1, .max_in = 1,
                                    .min_out = 1, .max_out = 1, .quant = MC_Q_PASS, .infer = max_last, .forward = run_max_last,
                                    .cost = mc_pool_cost};

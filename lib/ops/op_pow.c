@@ -1,5 +1,6 @@
 /* Pow: base and exponent may differ in type; the result has the type of the base. Integer powers of integers are exact modulo
  * the width; a negative exponent of the base 0 is MCOMP_RANGE. */
+#include "ops/grad.h"
 #include "ops/internal.h"
 
 #include <math.h>
@@ -64,5 +65,23 @@ static int32_t forward(const mc_op_run *r)
     return MCOMP_OK;
 }
 
+/* d(a^b) = b a^(b-1) da + y log(a) db; log only where a > 0. */
+static int32_t gradient(mc_op_grad *c)
+{
+    mc_value *one = mc_grad_scalar(c, 1.0, c->x[0]), *zero = mc_grad_scalar(c, 0.0, c->x[0]), *b = c->x[1];
+    if (mc_grad_wants(c, 0)) {
+        if (b->type.dtype != c->x[0]->type.dtype) b = mc_grad_mask(c, b, c->x[0]); /* the exponent may be an integer */
+        mc_value *slope = mc_grad_2(c, "Mul", b, mc_grad_2(c, "Pow", c->x[0], mc_grad_2(c, "Sub", b, one)));
+        c->dx[0] = mc_grad_sum_to(c, mc_grad_2(c, "Mul", c->dy[0], slope), c->x[0]);
+    }
+    if (mc_grad_wants(c, 1)) {
+        mc_value *positive = mc_grad_2(c, "Greater", c->x[0], zero);
+        mc_value *log_a = mc_grad_1(c, "Log", mc_grad_3(c, "Where", positive, c->x[0], one));
+        c->dx[1] = mc_grad_sum_to(c, mc_grad_2(c, "Mul", mc_grad_2(c, "Mul", c->dy[0], c->y[0]), log_a), c->x[1]);
+    }
+    return c->status;
+}
+
 const mc_op mc_op_Pow = {.name = "Pow", .domain = "", .version = 15, .since = 12, .min_in = 2, .max_in = 2, .min_out = 1,
-                         .max_out = 1, .traits = MC_OP_ELEMENTWISE, .quant = MC_Q_NONE, .infer = infer, .forward = forward};
+                         .max_out = 1, .traits = MC_OP_ELEMENTWISE, .quant = MC_Q_NONE, .infer = infer, .forward = forward,
+                         .gradient = gradient};

@@ -1,5 +1,6 @@
 /* Reductions over axes (input 1): Sum Mean Max Min Prod L1 L2 SumSquare LogSum LogSumExp. Floats are summed in double in the
  * order of the elements; integers exactly, modulo 2^64. */
+#include "ops/grad.h"
 #include "ops/internal.h"
 
 #include <math.h>
@@ -190,18 +191,82 @@ static int32_t forward(const mc_op_run *r, int kind)
     return run_float(r, &w, kind, n, (double)count);
 }
 
-#define REDUCE(NAME, VERSION, SINCE, KIND, QUANT)                                                                      \
+/* v, of the result's shape, with the reduced axes back as 1. */
+static mc_value *with_axes(mc_op_grad *c, mc_value *v)
+{
+    const int listed = c->n_in > 1 && c->x[1];
+    if (mc_attr_i(c->node, "keepdims", 1) || c->status != MCOMP_OK) return v;
+    if (listed) return mc_grad_2(c, "Unsqueeze", v, c->x[1]);
+    return v; /* a scalar, or nothing was reduced */
+}
+
+static mc_value *over_x(mc_op_grad *c, mc_value *v) { return mc_grad_expand_like(c, with_axes(c, v), c->x[0]); }
+
+static int32_t grad_sum(mc_op_grad *c)
+{
+    c->dx[0] = over_x(c, c->dy[0]);
+    return c->status;
+}
+
+static int32_t grad_mean(mc_op_grad *c)
+{
+    mc_value *out = mc_grad_mask(c, mc_grad_1(c, "Size", c->y[0]), c->dy[0]), *in = mc_grad_mask(c, mc_grad_1(c, "Size", c->x[0]), c->dy[0]);
+    c->dx[0] = over_x(c, mc_grad_2(c, "Mul", c->dy[0], mc_grad_2(c, "Div", out, in)));
+    return c->status;
+}
+
+static int32_t grad_extreme(mc_op_grad *c) /* equal shares where several elements are the largest */
+{
+    mc_value *y = with_axes(c, c->y[0]), *mask = mc_grad_mask(c, mc_grad_2(c, "Equal", c->x[0], y), c->x[0]);
+    c->dx[0] = mc_grad_2(c, "Mul", mask, mc_grad_2(c, "Div", with_axes(c, c->dy[0]), mc_grad_2(c, "mcomp.SumTo", mask, y)));
+    return c->status;
+}
+
+static int32_t grad_l1(mc_op_grad *c)
+{
+    c->dx[0] = mc_grad_2(c, "Mul", mc_grad_1(c, "Sign", c->x[0]), with_axes(c, c->dy[0]));
+    return c->status;
+}
+
+static int32_t grad_l2(mc_op_grad *c) /* x / y; 0 where y is 0 */
+{
+    mc_value *zero = mc_grad_scalar(c, 0.0, c->x[0]), *one = mc_grad_scalar(c, 1.0, c->x[0]);
+    mc_value *y = mc_grad_3(c, "Where", mc_grad_2(c, "Equal", c->y[0], zero), one, c->y[0]);
+    c->dx[0] = mc_grad_2(c, "Mul", c->x[0], with_axes(c, mc_grad_2(c, "Div", c->dy[0], y)));
+    return c->status;
+}
+
+static int32_t grad_square(mc_op_grad *c)
+{
+    c->dx[0] = mc_grad_2(c, "Mul", c->x[0], with_axes(c, mc_grad_scale(c, c->dy[0], 2.0)));
+    return c->status;
+}
+
+static int32_t grad_log(mc_op_grad *c) /* y = log(sum x) */
+{
+    c->dx[0] = over_x(c, mc_grad_2(c, "Div", c->dy[0], mc_grad_1(c, "Exp", c->y[0])));
+    return c->status;
+}
+
+static int32_t grad_log_exp(mc_op_grad *c) /* e^(x - y) */
+{
+    mc_value *p = mc_grad_1(c, "Exp", mc_grad_2(c, "Sub", c->x[0], with_axes(c, c->y[0])));
+    c->dx[0] = mc_grad_2(c, "Mul", p, with_axes(c, c->dy[0]));
+    return c->status;
+}
+
+#define REDUCE(NAME, VERSION, SINCE, KIND, QUANT, GRADIENT)                                                            \
     static int32_t forward_##NAME(const mc_op_run *r) { return forward(r, KIND); }                                     \
     const mc_op mc_op_##NAME = {.name = #NAME, .domain = "", .version = VERSION, .since = SINCE, .min_in = 1,          \
                                 .max_in = 2, .min_out = 1, .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = QUANT,   \
-                                .infer = infer, .forward = forward_##NAME};
-REDUCE(ReduceSum, 13, 13, R_SUM, MC_Q_NONE)
-REDUCE(ReduceMean, 18, 18, R_MEAN, MC_Q_POOL)
-REDUCE(ReduceMax, 20, 18, R_MAX, MC_Q_NONE)
-REDUCE(ReduceMin, 20, 18, R_MIN, MC_Q_NONE)
-REDUCE(ReduceProd, 18, 18, R_PROD, MC_Q_NONE)
-REDUCE(ReduceL1, 18, 18, R_L1, MC_Q_NONE)
-REDUCE(ReduceL2, 18, 18, R_L2, MC_Q_NONE)
-REDUCE(ReduceSumSquare, 18, 18, R_SUMSQUARE, MC_Q_NONE)
-REDUCE(ReduceLogSum, 18, 18, R_LOGSUM, MC_Q_NONE)
-REDUCE(ReduceLogSumExp, 18, 18, R_LOGSUMEXP, MC_Q_NONE)
+                                .infer = infer, .forward = forward_##NAME, .gradient = GRADIENT};
+REDUCE(ReduceSum, 13, 13, R_SUM, MC_Q_NONE, grad_sum)
+REDUCE(ReduceMean, 18, 18, R_MEAN, MC_Q_POOL, grad_mean)
+REDUCE(ReduceMax, 20, 18, R_MAX, MC_Q_NONE, grad_extreme)
+REDUCE(ReduceMin, 20, 18, R_MIN, MC_Q_NONE, grad_extreme)
+REDUCE(ReduceProd, 18, 18, R_PROD, MC_Q_NONE, NULL)
+REDUCE(ReduceL1, 18, 18, R_L1, MC_Q_NONE, grad_l1)
+REDUCE(ReduceL2, 18, 18, R_L2, MC_Q_NONE, grad_l2)
+REDUCE(ReduceSumSquare, 18, 18, R_SUMSQUARE, MC_Q_NONE, grad_square)
+REDUCE(ReduceLogSum, 18, 18, R_LOGSUM, MC_Q_NONE, grad_log)
+REDUCE(ReduceLogSumExp, 18, 18, R_LOGSUMEXP, MC_Q_NONE, grad_log_exp)

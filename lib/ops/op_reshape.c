@@ -1,5 +1,6 @@
 /* Reshape (with allowzero) and Flatten. The new shape may hold symbols: -1 is found by cancelling the symbols and numbers
  * of both sides, so that [B,S,768] reshaped by [B,S,12,-1] gives [B,S,12,64] without knowing B and S. */
+#include "ops/grad.h"
 #include "ops/internal.h"
 
 /* The product of the numbers of a dim list; symbols that are left over after cancelling against `gone`. */
@@ -138,9 +139,15 @@ static int32_t forward(const mc_op_run *r)
     return MCOMP_OK;
 }
 
+static int32_t gradient(mc_op_grad *c)
+{
+    if (mc_grad_wants(c, 0)) c->dx[0] = mc_grad_reshape_like(c, c->dy[0], c->x[0]);
+    return c->status;
+}
+
 const mc_op mc_op_Reshape = {.name = "Reshape", .domain = "", .version = 21, .since = 5, .min_in = 2, .max_in = 2, .min_out = 1,
                              .max_out = 1, .traits = MC_OP_VIEW | MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer,
-                             .forward = forward};
+                             .forward = forward, .gradient = gradient};
 const mc_op mc_op_Flatten = {.name = "Flatten", .domain = "", .version = 21, .since = 9, .min_in = 1, .max_in = 1, .min_out = 1,
                              .max_out = 1, .traits = MC_OP_VIEW | MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer_flatten,
-                             .forward = forward};
+                             .forward = forward, .gradient = gradient};

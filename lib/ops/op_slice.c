@@ -1,5 +1,6 @@
 /* Slice with starts, ends, axes, steps as inputs; steps may be negative. Shape data may hold symbols: x[.., 0:S] has size S
  * (a slice beyond the end would only be cut at run time, where the operators behind it would not fit either). */
+#include "ops/grad.h"
 #include "ops/internal.h"
 
 /* numpy's slice: first index and number of elements. */
@@ -121,4 +122,5 @@ static int32_t forward(const mc_op_run *r)
 }
 
 const mc_op mc_op_Slice = {.name = "Slice", .domain = "", .version = 13, .since = 10, .min_in = 3, .max_in = 5, .min_out = 1,
-                           .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer, .forward = forward};
+                           .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer, .forward = forward,
+                           .gradient = mc_grad_move};

@@ -1,4 +1,5 @@
 /* Split along one axis: sizes from input 1, or equal parts (the last one may be smaller). */
+#include "ops/grad.h"
 #include "ops/internal.h"
 
 /* Size of part k when an axis of `dim` is cut into n equal parts; -1 when that leaves a negative rest. */
@@ -73,5 +74,22 @@ static int32_t forward(const mc_op_run *r)
     return MCOMP_OK;
 }
 
+static int32_t gradient(mc_op_grad *c)
+{
+    mc_value *part[MC_OP_MAX_IO];
+    if (!mc_grad_wants(c, 0)) return c->status;
+    for (int32_t k = 0; k < c->n_out; k++) {
+        if (!c->y[k]) return mc_grad_fail(c, MCOMP_NO_GRADIENT, "output %d is left out", k);
+        part[k] = c->dy[k] ? c->dy[k] : mc_grad_zeros_like(c, c->y[k]);
+    }
+    mc_node *n = mc_grad_begin(c, "Concat", c->n_out, part, 1);
+    if (!n) return c->status;
+    c->status = mc_node_set_i(n, "axis", mc_attr_i(c->node, "axis", 0));
+    c->dx[0] = mc_grad_end(c, n);
+    if (c->dx[0]) c->dx[0]->type = c->x[0]->type;
+    return c->status;
+}
+
 const mc_op mc_op_Split = {.name = "Split", .domain = "", .version = 18, .since = 18, .min_in = 1, .max_in = 2, .min_out = 1,
-                           .max_out = -1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer, .forward = forward};
+                           .max_out = -1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer, .forward = forward,
+                           .gradient = gradient};

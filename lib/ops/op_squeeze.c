@@ -1,4 +1,5 @@
 /* Squeeze and Unsqueeze, axes as input 1. */
+#include "ops/grad.h"
 #include "ops/internal.h"
 
 /* Axes of the list as a bit mask over `rank`; a repeated axis is an error. */
@@ -78,9 +79,15 @@ static int32_t forward(const mc_op_run *r)
     return MCOMP_OK;
 }
 
+static int32_t gradient(mc_op_grad *c)
+{
+    if (mc_grad_wants(c, 0)) c->dx[0] = mc_grad_reshape_like(c, c->dy[0], c->x[0]);
+    return c->status;
+}
+
 const mc_op mc_op_Squeeze = {.name = "Squeeze", .domain = "", .version = 21, .since = 13, .min_in = 1, .max_in = 2, .min_out = 1,
                              .max_out = 1, .traits = MC_OP_VIEW | MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer_squeeze,
-                             .forward = forward};
+                             .forward = forward, .gradient = gradient};
 const mc_op mc_op_Unsqueeze = {.name = "Unsqueeze", .domain = "", .version = 21, .since = 13, .min_in = 2, .max_in = 2, .min_out = 1,
                                .max_out = 1, .traits = MC_OP_VIEW | MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer_unsqueeze,
-                               .forward = forward};
+                               .forward = forward, .gradient = gradient};

@@ -1,4 +1,5 @@
 /* Transpose: y[i0..] = x[i permuted]. Without perm the axes are reversed. */
+#include "ops/grad.h"
 #include "ops/internal.h"
 
 /* The permutation; 0 when it is none of `rank` axes. */
@@ -56,5 +57,19 @@ static int32_t forward(const mc_op_run *r)
     return MCOMP_OK;
 }
 
+static int32_t gradient(mc_op_grad *c)
+{
+    int64_t count, back[MC_MAX_RANK];
+    const int64_t *perm = mc_attr_ints(c->node, "perm", &count);
+    mc_node *n = mc_grad_begin(c, "Transpose", 1, c->dy, 1);
+    if (!n) return c->status;
+    for (int64_t i = 0; i < count && i < MC_MAX_RANK; i++)
+        if (perm[i] >= 0 && perm[i] < MC_MAX_RANK) back[perm[i]] = i;
+    if (perm) c->status = mc_node_set_ints(n, "perm", back, count);
+    c->dx[0] = mc_grad_end(c, n);
+    return c->status;
+}
+
 const mc_op mc_op_Transpose = {.name = "Transpose", .domain = "", .version = 21, .since = 1, .min_in = 1, .max_in = 1, .min_out = 1,
-                               .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer, .forward = forward};
+                               .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer, .forward = forward,
+                               .gradient = gradient};

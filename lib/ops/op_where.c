@@ -1,4 +1,5 @@
 /* Where: condition ? x : y with numpy broadcasting of all three. */
+#include "ops/grad.h"
 #include "ops/internal.h"
 
 static int64_t choose(int64_t cond, int64_t x, int64_t y)
@@ -46,6 +47,14 @@ static int32_t forward(const mc_op_run *r)
     return MCOMP_OK;
 }
 
+static int32_t gradient(mc_op_grad *c)
+{
+    mc_value *zero = mc_grad_scalar(c, 0.0, c->dy[0]);
+    if (mc_grad_wants(c, 1)) c->dx[1] = mc_grad_sum_to(c, mc_grad_3(c, "Where", c->x[0], c->dy[0], zero), c->x[1]);
+    if (mc_grad_wants(c, 2)) c->dx[2] = mc_grad_sum_to(c, mc_grad_3(c, "Where", c->x[0], zero, c->dy[0]), c->x[2]);
+    return c->status;
+}
+
 const mc_op mc_op_Where = {.name = "Where", .domain = "", .version = 16, .since = 9, .min_in = 3, .max_in = 3, .min_out = 1,
                            .max_out = 1, .traits = MC_OP_ELEMENTWISE | MC_OP_SHAPE_GLUE, .quant = MC_Q_NONE, .infer = infer,
-                           .forward = forward};
+                           .forward = forward, .gradient = gradient};

@@ -91,8 +91,18 @@ typedef struct mc_op_cost {
     double flops; /* everything else, per element operations */
 } mc_op_cost;
 
-/* Gradient slot: emits nodes into g that compute the gradients of the inputs; filled by the training rooms' issue. */
-typedef struct mc_op_grad mc_op_grad;
+/* What a gradient function sees and fills in: it emits nodes that compute the gradients of the wanted inputs (ops/grad.h). */
+typedef struct mc_op_grad {
+    mc_graph *g;
+    const mc_node *node;
+    mc_value *const *x; /* node->in, n_in of them (NULL: omitted) */
+    mc_value *const *y; /* node->out */
+    int32_t n_in, n_out;
+    mc_value *dy[MC_OP_MAX_IO];  /* gradient of each output; NULL: nothing depends on it */
+    mc_value *dx[MC_OP_MAX_IO];  /* to fill; NULL stays "no contribution" */
+    uint8_t want[MC_OP_MAX_IO];  /* 1: dx[i] is asked for */
+    int32_t status;
+} mc_op_grad;
 
 typedef struct mc_op {
     const char *name;   /* ONNX name */
@@ -106,7 +116,7 @@ typedef struct mc_op {
     int32_t (*forward)(const mc_op_run *r); /* NULL: cannot be run by reference */
     int32_t (*cost)(const mc_node *n, const mc_type *const *in, const mc_type *const *out, mc_op_cost *cost); /* NULL: 0 MACs,
                                                                               one flop an output element */
-    int32_t (*gradient)(mc_op_grad *g); /* NULL: none yet */
+    int32_t (*gradient)(mc_op_grad *g); /* NULL: none */
 } mc_op;
 
 /* Tells graph/ how to find descriptors. Idempotent, thread-safe; every creator of graphs calls it (mc_op_find does too). */

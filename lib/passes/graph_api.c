@@ -17,6 +17,7 @@ int32_t mcomp_graph_clone(mcomp_graph **out, const mcomp_graph *g)
     if (!h) return MCOMP_NO_MEMORY;
     *h = *g;
     h->g = NULL;
+    h->warnings = (mc_str){0};
     MC_TRY(mc_graph_clone(&h->g, g->g));
     *out = h;
     return MCOMP_OK;
@@ -29,6 +30,7 @@ void mcomp_graph_destroy(mcomp_graph *g)
 {
     if (!g) return;
     mc_graph_destroy(g->g);
+    mc_str_free(&g->warnings);
     mc_free(g);
 }
 
@@ -100,7 +102,7 @@ int32_t mcomp_graph_output(const mcomp_graph *g, int32_t i, mcomp_port_info *out
 static const char *why_not(const mc_node *n)
 {
     if (!n->desc) return *n->domain ? "the operator's domain is not known" : "the operator is not known";
-    if (n->desc->forward || mc_node_is(n, "If")) return NULL;
+    if (n->desc->forward || mc_node_is_control(n)) return NULL;
     return "there is no kernel for the operator";
 }
 
@@ -194,4 +196,21 @@ int32_t mcomp_graph_fix_input(mcomp_graph *g, const char *input, const mcomp_ten
     MC_CHECK_ARG(3, t, "t", "is NULL");
     if (g->ctx) o.fold_bytes = g->ctx->options.max_fold_bytes;
     return mc_pass_fix_input(g->g, input, &t->t, &o);
+}
+
+int32_t mcomp_graph_constants(const mcomp_graph *g, void (*visit)(void *payload, const mcomp_constant_info *info), void *payload)
+{
+    MC_API_ENTER();
+    MC_CHECK_ARG(1, g, "g", "is NULL");
+    MC_CHECK_ARG(2, visit, "visit", "is NULL");
+    for (int64_t i = 0; i < g->g->n_values; i++) {
+        const mc_value *v = g->g->values[i];
+        if (v->dead || !v->init) continue;
+        mcomp_constant_info info = {.size = sizeof info, .dtype = v->init->dtype, .rank = v->init->shape.rank, .name = v->name};
+        for (int32_t k = 0; k < info.rank; k++) info.dims[k] = v->init->shape.dim[k];
+        info.bytes = mc_tensor_bytes(v->init);
+        info.data = v->init->data;
+        visit(payload, &info);
+    }
+    return MCOMP_OK;
 }

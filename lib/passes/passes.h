@@ -55,6 +55,11 @@ int mc_match_closed(mc_node *const *inner, int32_t n, const mc_value *keep);
 int32_t mc_rewrite(mc_graph *g, const char *domain, const char *op, const char *origin, const mc_node *replaced,
                    int32_t n_in, mc_value *const *in, mc_value *old, mc_node **out);
 
+/* ---- gradient (gradient.c) ---- */
+/* Adds nodes that compute d loss / d wrt[i] to g. loss: one float element. grads[i]: the value, or NULL where the loss does not
+ * depend on wrt[i]. NO_GRADIENT names the first node on the way (from the loss) whose operator has none. */
+int32_t mc_gradient(mc_graph *g, mc_value *loss, int64_t n_wrt, mc_value *const *wrt, mc_value **grads);
+
 /* ---- counting (count.c) ---- */
 /* Adds elements and bytes of the weights, subgraphs included. */
 void mc_count_parameters(const mc_graph *g, int64_t *elements, uint64_t *bytes);

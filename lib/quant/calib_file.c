@@ -9,7 +9,7 @@
 #include <math.h>
 
 static const char magic[8] = {'M', 'C', 'C', 'A', 'L', 'I', 'B', '\n'};
-enum { VERSION = 1, HASH = 64, MAX_TENSORS = 1000000 };
+enum { VERSION = 1, HASH = 64, TENSOR_LEAST = 100, MAX_TENSORS = 65536 }; /* a tensor takes 100 bytes in the file, but 32 KiB in memory */
 
 static int32_t put(mc_str *s, uint64_t v, int bytes)
 {
@@ -197,13 +197,14 @@ static int32_t parse(const mc_mapping *m, mcomp_calibrator *c, const char *path)
     const uint64_t tensors = get(&r, 4), labels = get(&r, 4);
     get(&r, 4);
     const uint8_t *fingerprint = take(&r, 32);
-    if (!fingerprint || tensors > MAX_TENSORS || labels > MC_CALIB_LABELS) MC_FAIL(MCOMP_FORMAT, path, "damaged header");
+    if (!fingerprint || tensors > m->bytes / TENSOR_LEAST || labels > MC_CALIB_LABELS) MC_FAIL(MCOMP_FORMAT, path, "damaged header");
+    if (tensors > MAX_TENSORS) MC_FAIL(MCOMP_LIMIT, path, "sketches of %llu tensors; %d are possible", (unsigned long long)tensors, MAX_TENSORS);
     memcpy(c->fingerprint, fingerprint, 32);
     c->samples = (int64_t)get(&r, 8);
     c->skipped = (int64_t)get(&r, 8);
     for (uint64_t i = 0; i < labels && !r.bad; i++) MC_TRY(mc_calib_label_add(c, (int64_t)get(&r, 8)));
     for (uint64_t i = 0; i < tensors; i++) MC_TRY(read_tensor(&r, c, path));
-    if (r.bad || r.p != r.end || c->samples < 0 || c->skipped < 0 || c->skipped > c->samples)
+    if (r.bad || r.p != r.end || c->samples < 0 || c->samples > INT64_MAX / 2 || c->skipped < 0 || c->skipped > c->samples)
         MC_FAIL(MCOMP_FORMAT, path, "the contents do not add up");
 done:
     return st;

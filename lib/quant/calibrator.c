@@ -234,14 +234,17 @@ int32_t mcomp_calibrator_merge(mcomp_calibrator *c, const mcomp_calibrator *othe
         mc_fail_hint("calibrate again with the model that is used now");
         return st;
     }
+    int64_t samples, skipped;
+    if (__builtin_add_overflow(c->samples, other->samples, &samples) || __builtin_add_overflow(c->skipped, other->skipped, &skipped))
+        return mc_fail(MCOMP_DATA, NULL, "the two calibrations count more samples than can be");
     for (int64_t i = 0; i < other->n; i++) {
         const mc_calib_tensor *t = &other->tensor[i];
         MC_TRY(mc_calib_tensor_add(c, t->name, t->axis, t->total.channels, &at));
         mc_sketch_merge(&c->tensor[at].total, &t->total);
     }
     for (int64_t i = 0; i < other->n_labels; i++) MC_TRY(mc_calib_label_add(c, other->labels[i]));
-    c->samples += other->samples;
-    c->skipped += other->skipped;
+    c->samples = samples;
+    c->skipped = skipped;
 done:
     return st;
 }

@@ -4,8 +4,6 @@
 
 #include <stdio.h>
 
-int mc_control_supported(const mc_node *n) { return mc_node_is(n, "If") || mc_node_is(n, "Loop"); }
-
 /* Type of an outer value in the subgraph's terms: equal outer symbols stay equal. */
 static int32_t carry_type(mc_graph *g, const mc_type *outer, mc_type *out)
 {

@@ -4,8 +4,6 @@
 
 #include "runtime/plan.h"
 
-/* 1 if the executor knows this control-flow operator (If, Loop). */
-int mc_control_supported(const mc_node *n);
 /* Sessions of a node's subgraphs: then and else of an If, the body of a Loop. Their inputs are the subgraph's own, then the
  * values the node captures, in order. `outer` has the types of the captured values (by id), symbols included. */
 int32_t mc_control_open(mcomp_session *s, const mc_node *n, const mc_graph *outer, mcomp_session *sub[2]);

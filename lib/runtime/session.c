@@ -30,7 +30,7 @@ int32_t mcomp_session_options_init(mcomp_session_options *o, uint32_t size)
 int mc_runtime_supports(const mc_node *n)
 {
     if (!n->desc) return 0;
-    if (n->desc->traits & MC_OP_CONTROL) return mc_control_supported(n);
+    if (n->desc->traits & MC_OP_CONTROL) return mc_node_is_control(n);
     return n->desc->forward != NULL || (n->desc->traits & MC_OP_VIEW) != 0 || mc_node_is_in(n, "mcomp", "Observe");
 }
 

@@ -176,6 +176,31 @@ def measured(tmp):
     answer(0, "bench", bert, "--shape", "input_ids=2,16", "--runs", "3")  # the other inputs share the axes
 
 
+def safetensors(tmp):
+    """Both ways: tensors are listed, weights of an ONNX model go out and are the same bytes, sets of shards, and what needs an architecture."""
+    silero = f"{DATA}/models/silero_vad_16k.safetensors"
+    j = answer(0, "inspect", silero, keys=("model", "tensors", "metadata", "inputs", "outputs", "ops", "unsupported", "groups"))
+    check(j["model"]["format"] == "safetensors" and j["model"]["bytes"] == os.path.getsize(silero), "format and bytes")
+    with open(silero, "rb") as f:
+        head = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+    head.pop("__metadata__", None)
+    check({t["name"]: t["shape"] for t in j["tensors"]} == {k: v["shape"] for k, v in head.items()}, "every tensor is listed")
+    r = exits(1, "convert", silero, f"{tmp}/x.onnx")
+    check("--arch bert" in r.stderr, "a file without an architecture says what to do")
+    exits(2, "convert", silero, f"{tmp}/x.onnx", "--arch", "bert")  # no config.json
+    exits(1, "convert", silero, f"{tmp}/x.onnx", "--arch", "brt")
+    exits(1, "inspect", f"{DATA}/models/mnist8.onnx", "--arch", "bert")
+    check(not os.path.exists(f"{tmp}/x.onnx"), "nothing is written")
+    w = f"{tmp}/w.safetensors"
+    answer(0, "convert", f"{DATA}/models/mnist8.onnx", w, keys=("output", "changed"))
+    exits(2, "convert", f"{DATA}/models/mnist8.onnx", w)  # there is one
+    j = answer(0, "convert", w, f"{tmp}/set.safetensors", "--shard-bytes", "8000", keys=("output",))
+    check(j["output"] == f"{tmp}/set.safetensors.index.json" and len([f for f in os.listdir(tmp) if "-of-" in f]) > 1, "shards and an index")
+    answer(0, "convert", j["output"], f"{tmp}/one.safetensors")
+    check(open(w, "rb").read() == open(f"{tmp}/one.safetensors", "rb").read(), "a set of shards is the file again")
+    exits(1, "convert", f"{DATA}/models/mnist8.onnx", f"{tmp}/y.safetensors", "--opset", "13")
+
+
 def images(n):
     with gzip.open(f"{DATA}/datasets/train-images-idx3-ubyte.gz") as f:
         f.read(16)
@@ -188,6 +213,7 @@ def main():
         with tempfile.TemporaryDirectory() as tmp:
             on_models(tmp)
             measured(tmp)
+            safetensors(tmp)
     elif os.environ.get("CI") == "true":
         check(False, "no test data under CI")
     else:

@@ -1,5 +1,6 @@
 /* Replays files through a fuzz target where no fuzzing engine is built: `driver FILE...`, or `driver --seeds [ROUNDS]` for
- * the target's own seeds and ROUNDS seeded mutations of each. */
+ * the target's own seeds and ROUNDS seeded mutations of each. `driver --write DIR` puts the seeds into files, as the corpus that a
+ * fuzzing engine starts from. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,17 @@ static void replay(void *payload, const uint8_t *data, size_t size)
     free(copy);
 }
 
+static void write_seed(void *payload, const uint8_t *data, size_t size)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/seed%02lld", (const char *)payload, (long long)runs++);
+    FILE *f = fopen(path, "wb");
+    if (!f || fwrite(data, 1, size, f) != size || fclose(f) != 0) {
+        fprintf(stderr, "%s: cannot write\n", path);
+        exit(1);
+    }
+}
+
 static int replay_file(const char *path)
 {
     FILE *f = fopen(path, "rb");
@@ -70,6 +82,8 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--seeds") == 0) {
         rounds = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
         mc_fuzz_seeds(replay, NULL);
+    } else if (argc == 3 && strcmp(argv[1], "--write") == 0) {
+        mc_fuzz_seeds(write_seed, argv[2]);
     } else {
         for (int i = 1; i < argc; i++) bad |= replay_file(argv[i]);
     }

@@ -18,11 +18,14 @@ typedef struct product_tasks {
 
 int mc_cpu_finish(mc_gemm_f32 *g, const mcomp_epilogue_f32 *e)
 {
-    if (e->residual || (e->act != MCOMP_ACT_NONE && e->act != MCOMP_ACT_RELU && e->act != MCOMP_ACT_CLIP) || e->post_act != MCOMP_ACT_NONE) return 0;
-    g->finish = e->act != MCOMP_ACT_NONE || e->bias;
+    const int32_t last = e->residual ? e->post_act : e->act, other = e->residual ? e->act : e->post_act;
+    if (other != MCOMP_ACT_NONE || (last != MCOMP_ACT_NONE && last != MCOMP_ACT_RELU && last != MCOMP_ACT_CLIP)) return 0;
+    g->finish = last != MCOMP_ACT_NONE || e->bias || e->residual;
     g->bias = e->bias;
-    g->lo = e->act == MCOMP_ACT_RELU ? 0.0f : e->act == MCOMP_ACT_CLIP ? e->act_lo : -INFINITY;
-    g->hi = e->act == MCOMP_ACT_CLIP ? e->act_hi : INFINITY;
+    g->residual = e->residual;
+    g->ld_r = e->ld_r;
+    g->lo = last == MCOMP_ACT_RELU ? 0.0f : last == MCOMP_ACT_CLIP ? e->act_lo : -INFINITY;
+    g->hi = last == MCOMP_ACT_CLIP ? e->act_hi : INFINITY;
     return 1;
 }
 

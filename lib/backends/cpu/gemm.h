@@ -14,7 +14,7 @@ typedef struct mc_cpu_product_args {
 } mc_cpu_product_args;
 void mc_cpu_gemm(const mc_cpu_step *s, const mcomp_run_args *a, const mc_cpu_product_args *p);
 
-/* 1 if the product itself can do the epilogue (bias and bounds, no residual): g is told to, and the epilogue is left out. */
+/* 1 if the product itself can do the epilogue (bias, a residual, bounds at the end): g is told to, and the epilogue is left out. */
 int mc_cpu_finish(mc_gemm_f32 *g, const mcomp_epilogue_f32 *e);
 
 /* Packs the constant input i, [K,N] or with `transposed` [N,K], once a session. */

@@ -101,7 +101,8 @@ static void finish_pixels(const job *j, const int32_t *acc, int64_t pixels, int6
     const int64_t y_element = f->out.quantized ? 1 : 4, r_element = f->residual == MC_QRESIDUAL_F32 ? 4 : 1, at = first * j->i.m;
     mc_qepilogue e = {.acc = acc, .ld_acc = j->d->padded, .m = pixels, .n = j->d->n, .w_scale = f->w_scale, .x_scale = j->d->x_map.scale,
                       .act = f->act, .post_act = f->post_act, .lo = f->lo, .hi = f->hi, .residual = f->residual, .bias = f->bias,
-                      .r = j->r ? j->r + at * r_element : NULL, .ld_r = j->i.m, .r_param = f->r_param, .out = f->out};
+                      .r = j->r ? j->r + at * r_element : NULL, .ld_r = j->i.m, .r_param = f->r_param,
+                      .middle = f->middle, .m_param = f->m_param, .m_inv = f->m_inv, .out = f->out};
     e.out.y = j->y + at * y_element;
     e.out.ld = j->i.m;
     j->s->kernels->int8.epilogue(&e);

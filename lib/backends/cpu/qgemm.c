@@ -138,6 +138,11 @@ int mc_q_finish_read(const mc_node *n, int32_t first, int32_t gammas, int64_t ou
     if (r && r->dtype == MCOMP_F32) f->residual = MC_QRESIDUAL_F32;
     else if (r && mc_q_is_byte(r) && mc_q_map(n, "r", r->dtype, &f->r_param)) f->residual = MC_QRESIDUAL_BYTES;
     else if (r) return 0;
+    if (mc_node_attr(n, "m_scale")) {
+        if (!mc_q_map(n, "m", 0, &f->m_param)) return 0;
+        f->middle = 1;
+        f->m_inv = 1.0f / f->m_param.scale;
+    }
     if (mc_node_attr(n, "y_scale")) {
         mc_qmap p;
         if (!mc_q_is_byte(y) || !mc_q_map(n, "y", y->dtype, &p)) return 0;
@@ -190,7 +195,7 @@ void mc_q_tile_run(const mc_q_tile *t)
                        .loaded = loaded, .init = t->init, .acc = acc};
     mc_qepilogue e = {.acc = acc, .m = t->m, .row_scale = t->row_scale, .x_scale = t->x_scale, .act = f->act,
                       .post_act = f->post_act, .lo = f->lo, .hi = f->hi, .residual = f->residual, .ld_r = t->ld,
-                      .r_param = f->r_param, .out = f->out};
+                      .r_param = f->r_param, .middle = f->middle, .m_param = f->m_param, .m_inv = f->m_inv, .out = f->out};
     if (f->layernorm) e.out.quantized = 0;
     e.out.ld = ld_rows;
     k->qgemm_load(&g);

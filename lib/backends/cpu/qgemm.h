@@ -40,9 +40,9 @@ int mc_q_map(const mc_node *n, const char *prefix, int32_t dtype, mc_qmap *p);
 /* What follows the sums; constants of the node. */
 typedef struct mc_q_finish {
     const float *w_scale, *bias, *gamma, *beta; /* [n] of all groups; NULL: none */
-    int32_t act, post_act, layernorm, residual; /* residual: MC_QRESIDUAL_* */
-    float lo, hi, eps;
-    mc_qmap r_param;
+    int32_t act, post_act, layernorm, residual, middle; /* residual: MC_QRESIDUAL_* */
+    float lo, hi, eps, m_inv;
+    mc_qmap r_param, m_param;
     mc_qout out; /* y and ld are of the run */
 } mc_q_finish;
 

@@ -2,6 +2,7 @@
  * (blocked transposition), and anything else (element by element along the last axis). */
 #include "backends/cpu/strided.h"
 
+#define FEW_ROWS 4
 #define PLANE_COLUMNS 64 /* columns of a transposed plane in one unit of work */
 
 void mc_strided_add(mc_strided *p, int64_t dim, int64_t in_stride, int64_t out_stride)
@@ -99,6 +100,11 @@ static void plane_range(void *ctx, int64_t begin, int64_t end, int32_t worker)
             w->k->f32.transpose((const float *)(const void *)x, w->in_row, (float *)(void *)y, w->out_column, w->rows, columns);
             continue;
         }
+        if (w->rows <= FEW_ROWS) { /* long runs over short ones: colours of a picture */
+            for (int64_t r = 0; r < w->rows; r++)
+                gather_elements(x + r * w->in_row * bytes, 1, y + r * bytes, w->out_column, columns, (int32_t)bytes);
+            continue;
+        }
         for (int64_t r = 0; r < w->rows; r += 16) /* blocks that stay in the cache on both sides */
             for (int64_t c = 0; c < columns; c++)
                 gather_elements(x + (r * w->in_row + c) * bytes, w->in_row, y + (c * w->out_column + r) * bytes, 1,
@@ -108,11 +114,10 @@ static void plane_range(void *ctx, int64_t begin, int64_t end, int32_t worker)
 
 static void remove_axis(mc_strided *p, int32_t axis)
 {
-    for (int32_t d = axis; d + 1 < p->rank; d++) {
-        p->dim[d] = p->dim[d + 1];
-        p->in[d] = p->in[d + 1];
-        p->out[d] = p->out[d + 1];
-    }
+    const size_t bytes = (size_t)(p->rank - 1 - axis) * sizeof *p->dim;
+    memmove(p->dim + axis, p->dim + axis + 1, bytes);
+    memmove(p->in + axis, p->in + axis + 1, bytes);
+    memmove(p->out + axis, p->out + axis + 1, bytes);
     p->rank--;
 }
 

@@ -15,6 +15,7 @@ void mc_k_f32_gemm_ref(const mc_gemm_f32 *g)
             }
             if (g->finish) {
                 if (g->bias) sum = sum + g->bias[j];
+                if (g->residual) sum = sum + g->residual[i * g->ld_r + j];
                 sum = g->lo > sum ? g->lo : sum;
                 sum = g->hi < sum ? g->hi : sum;
             }

@@ -18,6 +18,7 @@ void mc_k_int8_epilogue_ref(const mc_qepilogue *e)
             float v = (float)e->acc[i * e->ld_acc + j] * (x_scale * e->w_scale[j]);
             if (e->bias) v = v + e->bias[j];
             v = mc_actf(e->act, e->lo, e->hi, v);
+            if (e->middle) v = (float)(mc_requant(v, e->m_inv, e->m_param.zp, 0, 255) - e->m_param.zp) * e->m_param.scale;
             if (e->residual == MC_QRESIDUAL_F32) v = v + ((const float *)e->r)[i * e->ld_r + j];
             else if (e->residual == MC_QRESIDUAL_BYTES) v = v + real_of(&e->r_param, ((const uint8_t *)e->r)[i * e->ld_r + j]);
             put(&e->out, i, j, mc_actf(e->post_act, e->lo, e->hi, v));

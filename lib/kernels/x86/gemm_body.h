@@ -16,23 +16,54 @@ typedef struct gemm_tile {
     int64_t b_row, b_panel;
     float *c;
     int64_t ldc;
-    int accumulate;
-    mc_vm last; /* columns of an edge panel */
+    int more;               /* another tile of these columns follows */
+    int accumulate, finish; /* finish: bias, r, lo and hi are meant */
+    const float *bias, *r;  /* NULL: none */
+    int64_t ld_r;
+    float lo, hi;
+    const float *ahead; /* weights that the next tiles will read, brought into L2 meanwhile */
+    mc_vm last;         /* columns of an edge panel */
 } gemm_tile;
+
+/* One vector of sums into C, finished if this was the last block of the inner dimension. */
+MC_INLINE void gemm_put(const gemm_tile *g, mc_v sum, int64_t i, int p, const int masked, const int finish)
+{
+    float *c = g->c + i * g->ldc + 16 * p;
+    if (g->accumulate) sum = v_add(sum, masked ? v_load_m(c, g->last) : v_load(c));
+    if (finish) {
+        if (g->bias) sum = v_add(sum, masked ? v_load_m(g->bias, g->last) : v_load(g->bias + 16 * p));
+        if (g->r) sum = v_add(sum, masked ? v_load_m(g->r + i * g->ld_r, g->last) : v_load(g->r + i * g->ld_r + 16 * p));
+        sum = v_min(v_set1(g->hi), v_max(v_set1(g->lo), sum));
+    }
+    if (masked) v_store_m(c, g->last, sum);
+    else v_store(c, sum);
+}
+
+/* The lines that gemm_put of the next tile will need are brought into L2 while this one is computed. */
+MC_INLINE void gemm_touch(const gemm_tile *g, int64_t i, int p)
+{
+    _mm_prefetch((const char *)(g->c + (i + GEMM_ROWS) * g->ldc + 16 * p), _MM_HINT_T1);
+    if (g->r) _mm_prefetch((const char *)(g->r + (i + GEMM_ROWS) * g->ld_r + 16 * p), _MM_HINT_T1);
+}
 
 /* Sums of `rows` x `panels`, constants of the instance; masked: the (only) panel is limited by `last`. */
 MC_INLINE void gemm_tile_run(const gemm_tile *g, const int rows, const int panels, const int masked)
 {
     mc_v sum[GEMM_ROWS][GEMM_PANELS];
     const int64_t s = g->a_row, a_step = g->a_col, b_row = g->b_row, b_panel = g->b_panel;
-    const float *b = g->b;
+    const float *b = g->b, *ahead = g->ahead;
     MC_UNROLL for (int i = 0; i < rows; i++)
         MC_UNROLL for (int p = 0; p < panels; p++) sum[i][p] = v_zero();
+    if (g->more) {
+        MC_UNROLL for (int i = 0; i < rows; i++)
+            MC_UNROLL for (int p = 0; p < panels; p++) gemm_touch(g, i, p);
+    }
     for (int64_t t = 0; t < g->taps; t++) {
         const float *a[(GEMM_ROWS + 2) / 3];
         MC_UNROLL for (int i = 0; i < (rows + 2) / 3; i++) a[i] = g->a + (g->tap ? g->tap[t] : 0) + 3 * i * s;
-        for (int64_t k = 0; k < g->k; k++, b += b_row) {
+        for (int64_t k = 0; k < g->k; k++, b += b_row, ahead += b_row) {
             mc_v v[GEMM_PANELS];
+            _mm_prefetch((const char *)ahead, _MM_HINT_T1);
             MC_UNROLL for (int p = 0; p < panels; p++) v[p] = masked ? v_load_m(b, g->last) : v_load(b + p * b_panel);
             MC_UNROLL for (int i = 0; i < rows; i++) {
                 const mc_v x = v_set1(a[i / 3][(i % 3) * s]);
@@ -41,13 +72,13 @@ MC_INLINE void gemm_tile_run(const gemm_tile *g, const int rows, const int panel
             MC_UNROLL for (int i = 0; i < (rows + 2) / 3; i++) a[i] += a_step;
         }
     }
-    MC_UNROLL for (int i = 0; i < rows; i++)
-        MC_UNROLL for (int p = 0; p < panels; p++) {
-            float *c = g->c + i * g->ldc + 16 * p;
-            if (g->accumulate) sum[i][p] = v_add(sum[i][p], masked ? v_load_m(c, g->last) : v_load(c));
-            if (masked) v_store_m(c, g->last, sum[i][p]);
-            else v_store(c, sum[i][p]);
-        }
+    if (g->finish) {
+        MC_UNROLL for (int i = 0; i < rows; i++)
+            MC_UNROLL for (int p = 0; p < panels; p++) gemm_put(g, sum[i][p], i, p, masked, 1);
+    } else {
+        MC_UNROLL for (int i = 0; i < rows; i++)
+            MC_UNROLL for (int p = 0; p < panels; p++) gemm_put(g, sum[i][p], i, p, masked, 0);
+    }
 }
 
 #define GEMM_CASE(r)                                                                                                   \
@@ -82,55 +113,36 @@ static __attribute__((noinline)) void gemm_one_row(const gemm_tile *g)
             MC_UNROLL for (int p = 0; p < GEMM_WIDE; p++) sum[p] = v_fma(x, v_load(b + p * g->b_panel), sum[p]);
         }
     }
-    MC_UNROLL for (int p = 0; p < GEMM_WIDE; p++) {
-        if (g->accumulate) sum[p] = v_add(sum[p], v_load(g->c + 16 * p));
-        v_store(g->c + 16 * p, sum[p]);
-    }
-}
-
-/* Bias and bounds of a finished tile, which is still in the L1 cache. */
-static void gemm_finish(const mc_gemm_f32 *g, float *c, int64_t j, int64_t rows, int64_t columns)
-{
-    const mc_v lo = v_set1(g->lo), hi = v_set1(g->hi);
-    for (int64_t p = 0; p < columns; p += 16) {
-        const mc_vm m = v_first(columns - p);
-        const mc_v bias = g->bias ? v_load_m(g->bias + j + p, m) : v_zero();
-        for (int64_t i = 0; i < rows; i++) {
-            float *y = c + i * g->ldc + p;
-            const mc_v x = v_load_m(y, m), v = g->bias ? v_add(x, bias) : x;
-            v_store_m(y, m, v_min(hi, v_max(lo, v)));
-        }
-    }
+    MC_UNROLL for (int p = 0; p < GEMM_WIDE; p++) gemm_put(g, sum[p], 0, p, 0, g->finish);
 }
 
 /* All rows and columns over one block of the inner dimension. */
-static void gemm_block(const mc_gemm_f32 *g, const gemm_tile *block, int finish)
+static void gemm_block(const mc_gemm_f32 *g, const gemm_tile *block)
 {
     gemm_tile t = *block;
     const int64_t tiles = (g->m + GEMM_ROWS - 1) / GEMM_ROWS;
     for (int64_t j = 0; j < g->n;) {
         const int64_t left = g->n - j;
-        int64_t columns = left >= 16 * GEMM_PANELS ? 16 * GEMM_PANELS : left < 16 ? left : 16;
-        const int full = columns == 16 * GEMM_PANELS;
+        const int one = g->m == 1 && left >= 16 * GEMM_WIDE, full = left >= 16 * GEMM_PANELS;
+        const int64_t columns = one ? 16 * GEMM_WIDE : full ? 16 * GEMM_PANELS : left < 16 ? left : 16;
+        const float *next = block->b + (j + columns < g->n ? (j + columns) / 16 * g->b_panel : t.taps * t.k * g->b_row);
         t.b = block->b + j / 16 * g->b_panel;
         t.c = block->c + j;
         t.a = block->a;
+        t.bias = block->bias ? block->bias + j : NULL;
+        t.r = block->r ? block->r + j : NULL;
         t.last = v_first(left);
-        if (g->m == 1 && left >= 16 * GEMM_WIDE) {
-            columns = 16 * GEMM_WIDE;
-            gemm_one_row(&t);
-            if (finish) gemm_finish(g, t.c, j, 1, columns);
-            j += columns;
-            continue;
-        }
-        for (int64_t i = 0, done = 0; i < tiles; i++) {
+        if (one) gemm_one_row(&t);
+        for (int64_t i = 0, done = 0; i < tiles && !one; i++) {
             const int64_t end = (i + 1) * g->m / tiles; /* tiles of even height */
             const int rows = (int)(end - done);
+            t.ahead = j == 0 && i >= GEMM_PANELS ? t.a + rows * g->a_row : next + (i < GEMM_PANELS ? i : 0) * g->b_panel;
+            t.more = i + 1 < tiles;
             if (full) gemm_full(&t, rows);
             else gemm_edge(&t, rows);
-            if (finish) gemm_finish(g, t.c, j, rows, columns);
             t.a += rows * g->a_row;
             t.c += rows * g->ldc;
+            if (t.r) t.r += rows * g->ld_r;
             done = end;
         }
         j += columns;
@@ -140,7 +152,8 @@ static void gemm_block(const mc_gemm_f32 *g, const gemm_tile *block, int finish)
 void MC_K(gemm)(const mc_gemm_f32 *g)
 {
     const int64_t group = g->k >= GEMM_BLOCK ? 1 : g->k > 0 ? GEMM_BLOCK / g->k : g->taps;
-    gemm_tile t = {.a_row = g->a_row, .a_col = g->a_col, .b_row = g->b_row, .b_panel = g->b_panel, .c = g->c, .ldc = g->ldc};
+    gemm_tile t = {.a_row = g->a_row, .a_col = g->a_col, .b_row = g->b_row, .b_panel = g->b_panel, .c = g->c, .ldc = g->ldc, .ld_r = g->ld_r,
+                   .lo = g->lo, .hi = g->hi};
     t.accumulate = g->accumulate;
     for (int64_t t0 = 0; t0 < g->taps; t0 += group)
         for (int64_t k0 = 0; k0 < g->k || k0 == 0; k0 += GEMM_BLOCK) {
@@ -149,7 +162,10 @@ void MC_K(gemm)(const mc_gemm_f32 *g)
             t.tap = g->tap ? g->tap + t0 : NULL;
             t.a = g->a + k0 * g->a_col;
             t.b = g->b + (t0 * g->k + k0) * g->b_row;
-            gemm_block(g, &t, g->finish && t0 + group >= g->taps && k0 + GEMM_BLOCK >= g->k);
+            t.finish = g->finish && t0 + group >= g->taps && k0 + GEMM_BLOCK >= g->k;
+            t.bias = t.finish ? g->bias : NULL;
+            t.r = t.finish ? g->residual : NULL;
+            gemm_block(g, &t);
             t.accumulate = 1;
         }
 }

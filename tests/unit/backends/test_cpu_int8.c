@@ -62,6 +62,7 @@ START_TEST(linear)
         CHECK("qgemm", "QLinear", "mode='token' ln_eps=0.001f", 14 + 96, F(1, m, k), S8(2, k, n), SCALES(3, n), F(4, n), F(5, m, n), F(6, n), F(7, n));
         CHECK("qgemm", "QLinear", "mode='tensor' post_act='tanh' trans_w=1", 14, F(1, m, k), S8(2, n, k), SCALES(3, n), F(4, n), F(5, m, n));
         CHECK("qgemm", "QLinear", X Y "r_scale=0.03f r_zp=7 r_dtype=2 post_act='relu'", 14, U8(1, m, k), S8(2, k, n), SCALES(3, n), F(4, n), U8(5, m, n));
+        CHECK("qgemm", "QLinear", X Y "m_scale=0.04f m_zp=5 m_dtype=3 r_scale=0.03f r_zp=7 r_dtype=2 post_act='relu'", 14, U8(1, m, k), S8(2, k, n), SCALES(3, n), F(4, n), U8(5, m, n));
         CHECK("qgemm", "QLinear", X Y "r_scale=0.03f r_zp=7 r_dtype=3 ln_eps=0.001f", 14 + 96, U8(1, m, k), S8(2, k, n), SCALES(3, n), F(4, n), S8(5, m, n), F(6, n), F(7, n));
     }
     CHECK("qgemm", "QLinear", "mode='tensor'", 6, F(1, 500, 257), S8(2, 257, 20), SCALES(3, 20));
@@ -78,6 +79,8 @@ START_TEST(conv)
     CHECK("qconv", "QConv", X Y "pads=[1,1,1,1] group=4", 6, U8(1, 2, 9, 11, 12), S8(2, 20, 3, 3, 3), SCALES(3, 20));
     CHECK("qconv", "QConv", X "group=2", 6, U8(1, 2, 9, 11, 8), S8(2, 6, 4, 3, 3), SCALES(3, 6));
     CHECK("qconv", "QConv", X Y "pads=[2,2] r_scale=0.03f r_zp=7 r_dtype=3 post_act='relu'", 14, U8(1, 2, 40, 6), S8(2, 33, 6, 5), SCALES(3, 33), F(4, 33), S8(5, 2, 40, 33));
+    CHECK("qconv", "QConv", X Y "m_scale=0.04f m_zp=-5 m_dtype=3 r_scale=0.03f r_zp=7 r_dtype=2 post_act='relu'", 14, U8(1, 1, 9, 11, 8), S8(2, 81, 8, 1, 1), SCALES(3, 81), F(4, 81), U8(5, 1, 9, 11, 81));
+    CHECK("qconv", "QConv", X "m_scale=0.04f m_zp=100 m_dtype=2 r_scale=0.03f r_zp=7 r_dtype=3", 14, U8(1, 1, 9, 11, 8), S8(2, 40, 8, 1, 1), SCALES(3, 40), F(4, 40), S8(5, 1, 9, 11, 40));
     CHECK("qconv", "QConv", X "strides=[2] dilations=[2]", 6, U8(1, 2, 140, 4), S8(2, 3, 4, 3), SCALES(3, 3));
     CHECK("qconv", "QConv", X Y "pads=[1,1,1,1] act='relu'", 14, U8(1, 1, 14, 14, 64), S8(2, 96, 64, 3, 3), SCALES(3, 96), F(4, 96));
     CHECK("qconv", "QConv", X Y "pads=[5,5,5,5]", 6, U8(1, 1, 3, 2, 4), S8(2, 4, 4, 2, 2), SCALES(3, 4));
@@ -92,6 +95,7 @@ START_TEST(depthwise)
     CHECK("qdepthwise", "QConv", X Y "group=33 pads=[2,2,2,2] strides=[2,2]", 14, U8(1, 1, 20, 19, 33), S8(2, 33, 1, 5, 5), SCALES(3, 33), F(4, 33));
     CHECK("qdepthwise", "QConv", X "group=17 pads=[1,2] strides=[2] dilations=[2]", 6, U8(1, 1, 50, 17), S8(2, 17, 1, 4), SCALES(3, 17));
     CHECK("qdepthwise", "QConv", X Y "group=5 r_scale=0.03f r_zp=7 r_dtype=2", 6, U8(1, 1, 4, 4, 5), S8(2, 5, 1, 1, 1), SCALES(3, 5), NULL, U8(4, 1, 4, 4, 5));
+    CHECK("qdepthwise", "QConv", X Y "group=5 m_scale=0.02f m_zp=90 m_dtype=2 r_scale=0.03f r_zp=7 r_dtype=2", 6, U8(1, 1, 4, 4, 5), S8(2, 5, 1, 1, 1), SCALES(3, 5), NULL, U8(4, 1, 4, 4, 5));
     CHECK("qconv", "QConv", X Y "group=4", 6, U8(1, 2, 9, 7, 4), S8(2, 8, 1, 3, 3), SCALES(3, 8)); /* two filters a channel */
 }
 END_TEST

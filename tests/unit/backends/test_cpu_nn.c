@@ -24,6 +24,14 @@ START_TEST(conv)
     CHECK_MC("conv", "Conv", "kernel_shape=[3,2] dilations=[2,3] pads=[0,1,2,3]", 2, F(1, 1, 20, 19, 5), F(2, 9, 5, 3, 2));
     CHECK_MC("conv", "Conv", "kernel_shape=[3,3] group=3 strides=[1,2]", 2, F(1, 2, 9, 11, 12), F(2, 60, 4, 3, 3));
     CHECK_MC("conv", "Conv", "kernel_shape=[5] pads=[2,2]", 6, F(1, 1, 700, 10), F(2, 20, 10, 5), F(3, 20));
+    /* rows read in place and rows unfolded, once for all channels or by each task; blocks of the inner dimension; planes and images that a block of pixels crosses */
+    CHECK_MC("conv", "Conv", "kernel_shape=[1,1] post_act='clip' act_lo=-0.5f act_hi=0.5f", 6, F(1, 3, 13, 9, 20), F(2, 40, 20, 1, 1), F(3, 40), F(4, 3, 13, 9, 40));
+    CHECK_MC("conv", "Conv", "kernel_shape=[1,1] act='relu'", 6, F(1, 5, 15, 15, 300), F(2, 9, 300, 1, 1), F(3, 9));
+    CHECK_MC("conv", "Conv", "kernel_shape=[3,3] pads=[1,1,1,1] post_act='relu'", 6, F(1, 2, 7, 7, 90), F(2, 130, 90, 3, 3), F(3, 130), F(4, 2, 7, 7, 130));
+    CHECK_MC("conv", "Conv", "kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1] act='gelu'", 6, F(1, 4, 29, 31, 10), F(2, 70, 10, 3, 3), F(3, 70), F(4, 4, 15, 16, 70));
+    CHECK_MC("conv", "Conv", "kernel_shape=[3,3] pads=[0,3,1,0] act='tanh' post_act='relu'", 6, F(1, 1, 9, 33, 6), F(2, 40, 6, 3, 3), F(3, 40), F(4, 1, 8, 34, 40));
+    CHECK_MC("conv", "Conv", "kernel_shape=[3,3] pads=[1,1,1,1] post_act='relu'", 6, F(1, 1, 20, 24, 100), F(2, 130, 100, 3, 3), F(3, 130), F(4, 1, 20, 24, 130));
+    CHECK_MC("conv", "Conv", "kernel_shape=[3,5] pads=[1,2,1,2] dilations=[2,1] act='gelu'", 6, F(1, 2, 12, 25, 40), F(2, 33, 40, 3, 5), F(3, 33));
     CHECK_MC("conv", "Conv", "kernel_shape=[1,1] strides=[2,2]", 2, F(1, 1, 15, 15, 20), F(2, 40, 20, 1, 1));
     CHECK_MC("depthwise", "Conv", "kernel_shape=[3,3] pads=[1,1,1,1] group=40 act='relu'", 6, F(1, 2, 15, 13, 40), F(2, 40, 1, 3, 3), F(3, 40));
     CHECK_MC("depthwise", "Conv", "kernel_shape=[5,3] strides=[2,1] dilations=[1,2] pads=[2,0,1,2] group=7", 2, F(1, 1, 15, 13, 7), F(2, 7, 1, 5, 3));

@@ -130,6 +130,66 @@ START_TEST(reading_has_a_limit)
 }
 END_TEST
 
+START_TEST(bad_055_output_paths)
+{
+    mc_writer *w;
+    char link[140], name[160], longest[5001];
+    struct stat s;
+    memset(longest, 'a', 5000);
+    longest[5000] = 0;
+    put("old");
+    snprintf(link, sizeof link, "%s/link", dir);
+    ck_assert_int_eq(symlink("a", link), 0);
+    mc_ck_ok(mc_writer_open(&w, link, 1)); /* the link stays, its target is replaced */
+    mc_ck_ok(mc_writer_write(w, "new", 3));
+    mc_ck_ok(mc_writer_commit(w));
+    expect("new");
+    ck_assert_int_eq(lstat(link, &s), 0);
+    ck_assert(S_ISLNK(s.st_mode));
+    mc_ck_fails(mc_writer_open(&w, longest, 1), MCOMP_PATH);
+    mc_ck_fails(mc_writer_open(&w, "", 1), MCOMP_PATH);
+    snprintf(name, sizeof name, "%s/none/x", dir);
+    mc_ck_fails(mc_writer_open(&w, name, 1), MCOMP_PATH);
+    snprintf(name, sizeof name, "%s/a/x", dir);
+    mc_ck_fails(mc_writer_open(&w, name, 1), MCOMP_PATH);
+    snprintf(name, sizeof name, "%s/\xff\xfe", dir); /* no UTF-8: a name like any other */
+    mc_ck_ok(mc_writer_open(&w, name, 0));
+    mc_ck_ok(mc_writer_commit(w));
+    ck_assert_int_eq(files(), 3);
+}
+END_TEST
+
+/* Two writers at once: each has a temporary file of its own, the later commit wins whole. */
+START_TEST(bad_057_two_writers)
+{
+    mc_writer *a, *b;
+    mc_ck_ok(mc_writer_open(&a, path, 1));
+    mc_ck_ok(mc_writer_open(&b, path, 1));
+    mc_ck_ok(mc_writer_write(a, "aaaaaaaa", 8));
+    mc_ck_ok(mc_writer_write(b, "bb", 2));
+    mc_ck_ok(mc_writer_commit(b));
+    expect("bb");
+    mc_ck_ok(mc_writer_commit(a));
+    expect("aaaaaaaa");
+    ck_assert_int_eq(files(), 1);
+}
+END_TEST
+
+START_TEST(bad_060_growing_file)
+{
+    mc_mapping m;
+    put("first");
+    mc_ck_ok(mc_file_map(path, &m));
+    FILE *f = fopen(path, "ab");
+    ck_assert_ptr_nonnull(f);
+    fputs(" and more", f);
+    fclose(f);
+    ck_assert_uint_eq(m.bytes, 5);
+    ck_assert_mem_eq(m.data, "first", 5);
+    mc_file_unmap(&m);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("base/files");
@@ -140,6 +200,9 @@ int main(void)
     tcase_add_test(c, special_files_are_refused);
     tcase_add_test(c, a_full_disk_leaves_the_old_file);
     tcase_add_test(c, reading_has_a_limit);
+    tcase_add_test(c, bad_055_output_paths);
+    tcase_add_test(c, bad_057_two_writers);
+    tcase_add_test(c, bad_060_growing_file);
     suite_add_tcase(s, c);
     return mc_test_main(s);
 }

@@ -42,6 +42,8 @@ static void one(const mc_kernels *k, int64_t m, int64_t n, int64_t kk, int plain
     if (m % 2) {
         g.finish = 1;
         g.bias = m % 4 == 1 ? mc_guard_tail(a, CAP, n) : NULL;
+        g.residual = m % 3 ? mc_guard_tail(b, CAP, c_elements) : NULL;
+        g.ld_r = n;
         g.lo = -0.5f;
         g.hi = 3.0f;
     }

@@ -160,7 +160,7 @@ START_TEST(sums_and_requantize)
 }
 END_TEST
 
-static void check_epilogue(int64_t n, int act, int post, int residual, int quantized, int bias, int rows)
+static void check_epilogue(int64_t n, int act, int post, int residual, int quantized, int bias, int rows, int middle)
 {
     enum { M = 3 };
     uint64_t seed = (uint64_t)(n * 131 + act * 17 + post * 5 + residual * 3 + quantized);
@@ -174,12 +174,16 @@ static void check_epilogue(int64_t n, int act, int post, int residual, int quant
         ((float *)b.data)[i] = (float)(int32_t)test_u32(&seed) * 0x1p-29f;
     }
     for (int64_t i = 0; i < M; i++) ((float *)s.data)[i] = 0.01f + (float)i;
+    if (n % 8 == 5) ((float *)b.data)[n / 2] = NAN; /* what the short way of tame constants must not see */
+    if (n % 8 == 6) ((float *)w.data)[n / 3] = 1e30f;
+    if (n % 8 == 7) ((float *)w.data)[n / 3] = 400.0f;
     if (residual == MC_QRESIDUAL_F32) fill(r.data, M * ld - 3, 2.0f, &seed);
     else fill_bytes(r.data, M * ld - 3, &seed);
     mc_qepilogue e = {.acc = acc.data, .ld_acc = ld_acc, .m = M, .n = n, .w_scale = w.data, .row_scale = rows ? s.data : NULL,
                       .x_scale = 0.013f, .act = act, .post_act = post, .lo = -0.7f, .hi = 1.3f, .residual = residual,
-                      .bias = bias ? b.data : NULL, .r = residual ? r.data : NULL, .ld_r = ld, .r_param = {0.021f, 101, 0x80},
-                      .out = {.ld = ld, .quantized = quantized, .zp = 100, .flip = 0x80, .inv = 1.0f / 0.03f}};
+                      .bias = bias ? b.data : NULL, .r = residual ? r.data : NULL, .ld_r = ld, .r_param = {0.021f, 101, n % 2 ? 0x80 : 0},
+                      .middle = middle, .m_param = {0.017f, 90, 0x80}, .m_inv = 1.0f / 0.017f,
+                      .out = {.ld = ld, .quantized = quantized, .zp = n % 3 ? 100 : 0, .flip = 0x80, .inv = 1.0f / 0.03f}};
     e.out.y = want.data;
     tier(MC_ISA_REF)->epilogue(&e);
     EACH_TIER(isa)
@@ -198,13 +202,14 @@ START_TEST(epilogue_options)
     for (int act = MCOMP_ACT_NONE; act <= MCOMP_ACT_HARDSWISH; act++)
         for (int post = MCOMP_ACT_NONE; post <= MCOMP_ACT_HARDSWISH; post++)
             for (int residual = 0; residual < 3; residual++)
-                for (int bits = 0; bits < 8; bits++) check_epilogue(51, act, post, residual, bits & 1, bits >> 1 & 1, bits >> 2);
+                for (int bits = 0; bits < 16; bits++) check_epilogue(bits & 2 ? 51 : 68, act, post, residual, bits & 1, bits >> 1 & 1, bits >> 2 & 1, bits >> 3);
 }
 END_TEST
 
 START_TEST(epilogue_widths)
 {
-    for (int64_t n = 1; n <= 257; n++) check_epilogue(n, n % 2 ? MCOMP_ACT_GELU : MCOMP_ACT_NONE, MCOMP_ACT_NONE, (int)(n % 3), n % 5 < 3, 1, n % 7 < 4);
+    for (int64_t n = 1; n <= 257; n++) check_epilogue(n, n % 2 ? MCOMP_ACT_GELU : MCOMP_ACT_NONE, MCOMP_ACT_NONE, (int)(n % 3), n % 5 < 3, 1, n % 7 < 4, 0);
+    for (int64_t n = 1; n <= 257; n++) check_epilogue(n, MCOMP_ACT_NONE, n % 3 ? MCOMP_ACT_RELU : MCOMP_ACT_NONE, MC_QRESIDUAL_BYTES, 1, 1, (int)(n % 2), 1);
 }
 END_TEST
 

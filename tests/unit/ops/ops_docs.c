@@ -13,7 +13,8 @@ static const char head[] =
     "are counts, `n` means any number. Kinds: *elementwise*, *view* (same elements, other shape), *shape* (folded when its inputs\n"
     "are known), *value* (the output's shape depends on values), *control* (has subgraphs). Quantization: *weighted* (activation,\n"
     "weight, bias), *pass* (integers go through), *shared* (one scale for all), *add*, *pool*, *table* (256 entries), or stays\n"
-    "float. Any other operator of a model is kept as it is; only running it is refused.\n\n";
+    "float. Gradient: whether a loss can be differentiated through it (training_ops.md). Any other operator of a model is\n"
+    "kept as it is; only running it is refused.\n\n";
 
 static int32_t row(mc_str *s, const mc_op *o)
 {
@@ -36,7 +37,7 @@ static int32_t row(mc_str *s, const mc_op *o)
     if (strcmp(o->domain, "mcomp") != 0) {
         for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
             if (o->traits & kinds[i].bit) MC_TRY(mc_str_appendf(s, "%s %s", any++ ? "," : "", kinds[i].name));
-        MC_TRY(mc_str_appendf(s, " | %s |", quant[o->quant]));
+        MC_TRY(mc_str_appendf(s, " | %s | %s", quant[o->quant], o->gradient ? "yes |" : "|"));
     }
     MC_TRY(mc_str_append(s, "\n"));
 done:
@@ -58,10 +59,10 @@ static int32_t make(mc_str *s)
     memcpy(sorted, table, sizeof *sorted * (size_t)n);
     qsort(sorted, (size_t)n, sizeof *sorted, by_name);
     MC_TRY(mc_str_append(s, head));
-    MC_TRY(mc_str_append(s, "## ONNX\n\n| operator | form | since | inputs | outputs | kind | quantized |\n|---|---|---|---|---|---|---|\n"));
+    MC_TRY(mc_str_append(s, "## ONNX\n\n| operator | form | since | inputs | outputs | kind | quantized | gradient |\n|---|---|---|---|---|---|---|---|\n"));
     for (int32_t i = 0; i < n; i++)
         if (sorted[i]->domain[0] == 0) MC_TRY(row(s, sorted[i]));
-    MC_TRY(mc_str_append(s, "\n## Domain mcomp\n\nOnly inside of compiled plans, never in a file (fused_ops.md).\n\n"
+    MC_TRY(mc_str_append(s, "\n## Domain mcomp\n\nOnly inside of compiled plans, never in a file (fused_ops.md, training_ops.md).\n\n"
                             "| operator | inputs | outputs |\n|---|---|---|\n"));
     for (int32_t i = 0; i < n; i++)
         if (sorted[i]->domain[0] != 0) MC_TRY(row(s, sorted[i]));

@@ -149,6 +149,23 @@ START_TEST(residual_and_norm)
 }
 END_TEST
 
+/* The ort flavour: pairs on both edges of the residual sum, the product's own among them. */
+START_TEST(residual_with_pairs_on_both_edges)
+{
+    mc_graph *g = mc_test_graph();
+    mc_value *x = pair(g, mc_test_input(g, "x", MCOMP_F32, 4, (int64_t[]){1, 8, 5, 5}), 0.008, 120.0, MCOMP_U8);
+    mc_value *a = pair(g, mc_test_op(g, "Conv", 2, x, weight(g, 1, MCOMP_I8, 0, 4, (int64_t[]){12, 8, 1, 1})), 0.03, 7.0, MCOMP_I8);
+    mc_value *b = pair(g, mc_test_op(g, "Conv", 2, x, weight(g, 2, MCOMP_I8, 0, 4, (int64_t[]){12, 8, 1, 1})), 0.02, 99.0, MCOMP_U8);
+    mc_value *s = pair(g, mc_test_op(g, "Relu", 1, mc_test_op(g, "Add", 2, a, b)), 0.025, 0.0, MCOMP_U8);
+    mc_test_output(g, s, "y");
+    mc_graph *r = mc_test_passes(g, all, 0, 0.0501); /* a step of the inner grid, rounded to the outer */
+    ck_assert_int_eq(mc_test_count(r, "mcomp", "QConv"), 2);
+    ck_assert_int_eq(mc_test_count(r, "mcomp", "QAdd"), 0);
+    mc_graph_destroy(r);
+    mc_graph_destroy(g);
+}
+END_TEST
+
 START_TEST(adds_and_tables)
 {
     mc_graph *g = mc_test_graph();
@@ -268,6 +285,7 @@ int main(void)
     tcase_add_test(t, one_step);
     tcase_add_test(t, residual_and_norm);
     tcase_add_test(t, adds_and_tables);
+    tcase_add_test(t, residual_with_pairs_on_both_edges);
     tcase_add_test(t, what_is_not_symmetric_stays_float);
     tcase_add_test(t, token_chains);
     tcase_add_test(t, tensor_chain);

@@ -121,6 +121,24 @@ START_TEST(buffers_count_references)
 }
 END_TEST
 
+START_TEST(bad_043_a_byte_too_few_or_too_many)
+{
+    static uint8_t memory[24] __attribute__((aligned(64)));
+    static const int64_t dims[1] = {4};
+    mcomp_tensor *t = NULL;
+    memset(memory, 0xa5, sizeof memory);
+    for (uint64_t n = 0; n < sizeof memory; n++) {
+        if (n == 16) continue;
+        mc_ck_fails(mcomp_tensor_wrap(&t, MCOMP_F32, 1, dims, memory, n, NULL, NULL), MCOMP_ARGUMENT);
+        ck_assert_ptr_null(t);
+        ck_assert_int_eq(mc_error_peek()->argument, 6);
+    }
+    for (size_t i = 0; i < sizeof memory; i++) ck_assert_uint_eq(memory[i], 0xa5);
+    mc_ck_ok(mcomp_tensor_wrap(&t, MCOMP_F32, 1, dims, memory, 16, NULL, NULL));
+    mcomp_tensor_destroy(t);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("tensor");
@@ -131,6 +149,7 @@ int main(void)
     tcase_add_test(c, half_floats_round_to_even);
     tcase_add_test(c, integers_saturate_and_round);
     tcase_add_test(c, buffers_count_references);
+    tcase_add_test(c, bad_043_a_byte_too_few_or_too_many);
     suite_add_tcase(s, c);
     return mc_test_main(s);
 }
