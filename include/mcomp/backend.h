@@ -62,8 +62,8 @@ typedef void (*mcomp_epilogue_f32_fn)(const mcomp_epilogue_f32 *e, float *y, int
 
 /* Epilogue of integer tiles, extension "epilogue_q8" of get_proc: for each of m rows of n exact sums (zero point of X taken off), in
  * the single-precision order that makes integer plans equal on every backend (docs/fused_ops.md, Numerics, steps 2 to 9):
- * v = acc * (x_scale * w_scale); + bias; act; + residual; post_act; LayerNormalization; requantized if y_scale > 0. A plugin
- * that has the sums right needs no float code of its own. Reads of acc may go up to 15 elements beyond a row's end. */
+ * v = acc * (x_scale * w_scale); + bias; act; through the grid m if m_scale > 0; + residual; post_act; LayerNormalization; requantized
+ * if y_scale > 0. A plugin that has the sums right needs no float code of its own. Reads of acc may go up to 15 elements beyond a row's end. */
 typedef struct mcomp_epilogue_q8 {
     uint32_t size;
     int32_t act, post_act;   /* MCOMP_ACT_* */
@@ -79,8 +79,8 @@ typedef struct mcomp_epilogue_q8 {
     const int32_t *acc;
     void *y;                 /* floats, or bytes of y_dtype if y_scale > 0 */
     float *rows;             /* m * n floats, needed only where LayerNormalization and y_scale meet */
-    int32_t r_dtype, r_zp, y_dtype, y_zp;
-    float r_scale, y_scale;
+    int32_t r_dtype, r_zp, y_dtype, y_zp, m_dtype, m_zp;
+    float r_scale, y_scale, m_scale;
 } mcomp_epilogue_q8;
 typedef void (*mcomp_epilogue_q8_fn)(const mcomp_epilogue_q8 *e, int64_t m, int64_t n);
 

@@ -69,7 +69,7 @@ static int32_t ask(const mc_session_backend *b, const mc_step *s, answer *a)
     mc_error_clear();
     a->said = b->api->claim(b->instance, bk_node(s->node), &a->claim);
     if (a->said < 0) return mc_fail(a->said, s->node->name, "backend %s failed to look at operator %s", b->name, s->node->op);
-    if (a->said == 0 && e->code) snprintf(a->no, sizeof a->no, "%s", e->message);
+    if (a->said == 0 && e->code) snprintf(a->no, sizeof a->no, "%.99s", e->message);
     mc_error_clear();
     return MCOMP_OK;
 }

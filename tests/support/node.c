@@ -195,7 +195,7 @@ double mc_ck_node_want(mc_node_case *c, mc_tensor **want)
     mc_node *n = build(c, g);
     for (int32_t i = 0; i < c->n_out; i++) n->out[i]->type = mc_type_of(want[i]);
     mc_ck_ok(mc_graph_sort(g));
-    ck_assert_msg(c->api->claim(c->instance, (const mcomp_bk_node *)(const void *)n, &claim) == 1, "%s is not claimed: %s", c->op,
+    ck_assert_msg(c->api->claim(c->instance, (const mcomp_bk_node *)(const void *)n, &claim) == 1, "%s (%s) is not claimed: %s", c->op, c->attrs ? c->attrs : "",
                   mc_error_peek()->message);
     ck_assert_msg(!c->kernel || strncmp(claim.kernel, c->kernel, strlen(c->kernel)) == 0, "%s runs on %s instead of %s", c->op,
                   claim.kernel, c->kernel);

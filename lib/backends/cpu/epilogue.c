@@ -25,6 +25,11 @@ void mc_cpu_epilogue_q8(const mcomp_epilogue_q8 *e, int64_t m, int64_t n)
         q.residual = e->r_dtype == MCOMP_F32 ? MC_QRESIDUAL_F32 : MC_QRESIDUAL_BYTES;
         q.r_param = map_of(e->r_scale, e->r_zp, e->r_dtype);
     }
+    if (e->residual && e->m_scale > 0.0f) {
+        q.middle = 1;
+        q.m_param = map_of(e->m_scale, e->m_zp, e->m_dtype);
+        q.m_inv = 1.0f / e->m_scale;
+    }
     mc_qout out = q.out;
     if (bytes) {
         const mc_qmap p = map_of(e->y_scale, e->y_zp, e->y_dtype);

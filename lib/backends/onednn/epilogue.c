@@ -30,6 +30,10 @@ static const char *read_integer(const mcomp_bk_node *n, const mcomp_bk_value *r,
     q->r_scale = (float)dn_host->attr_float(n, "r_scale", 0.0);
     q->r_zp = (int32_t)dn_host->attr_int(n, "r_zp", 0);
     if (q->r_dtype != MCOMP_F32 && (!is_byte(q->r_dtype) || !(q->r_scale > 0.0f))) return "a residual that is neither float nor scaled bytes";
+    q->m_scale = (float)dn_host->attr_float(n, "m_scale", 0.0);
+    q->m_zp = (int32_t)dn_host->attr_int(n, "m_zp", 0);
+    q->m_dtype = (int32_t)dn_host->attr_int(n, "m_dtype", MCOMP_U8);
+    if (q->m_scale > 0.0f && !is_byte(q->m_dtype)) return "a middle grid that is no bytes";
     q->y_dtype = y;
     q->y_scale = (float)dn_host->attr_float(n, "y_scale", 0.0);
     q->y_zp = (int32_t)dn_host->attr_int(n, "y_zp", 0);
