@@ -51,6 +51,7 @@ int32_t mc_grad_channel_norm(mc_op_grad *c, const char *kind);
 /* op on a, b (and like) with the forward convolution's attributes; the sum over everything but axis 1. */
 mc_value *mc_grad_conv(mc_op_grad *c, const char *op, mc_value *a, mc_value *b, mc_value *like);
 mc_value *mc_grad_channel_sum(mc_op_grad *c, mc_value *dy);
+int32_t mc_grad_recurrent(mc_op_grad *c); /* RNN, GRU, LSTM (op_rnn_grad.c) */
 int32_t mc_grad_pool(mc_op_grad *c, int max, int global);
 /* d of the forward inputs' rank, NO_GRADIENT if the rank is unknown. */
 int32_t mc_grad_rank(mc_op_grad *c, const mc_value *v);

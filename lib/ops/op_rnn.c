@@ -1,6 +1,7 @@
 /* RNN, GRU and LSTM: one step of each cell; everything else is rnn.c. Weights are W [dirs,G*H,in], R [dirs,G*H,H], B
  * [dirs,2*G*H] (of W, then of R), gates in the order i o f c (LSTM), z r h (GRU). Sums in double; a pre-activation is clipped
  * to [-clip, clip] where `clip` is given. */
+#include "ops/grad.h"
 #include "ops/rnn.h"
 
 static const mc_rnn_kind rnn_kind = {.gates = 1, .acts = 1, .initial_c = -1, .peepholes = -1, .defaults = {"Tanh"}};
@@ -94,9 +95,21 @@ COST(cost_rnn, 1)
 COST(cost_gru, 3)
 COST(cost_lstm, 4)
 
+const mc_rnn_cell *mc_rnn_cell_of(const char *name)
+{
+    static const mc_rnn_cell cells[] = {{"RNN", &rnn_kind, rnn_step, infer_rnn, 6}, {"GRU", &gru_kind, gru_step, infer_gru, 6},
+                                        {"LSTM", &lstm_kind, lstm_step, infer_lstm, 8}};
+    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
+        if (strcmp(name, cells[i].name) == 0) return &cells[i];
+    return NULL;
+}
+
 const mc_op mc_op_RNN = {.name = "RNN", .domain = "", .version = 22, .since = 7, .min_in = 3, .max_in = 6, .min_out = 0,
-                         .max_out = 2, .quant = MC_Q_NONE, .infer = infer_rnn, .forward = forward_rnn, .cost = cost_rnn};
+                         .max_out = 2, .quant = MC_Q_NONE, .infer = infer_rnn, .forward = forward_rnn, .cost = cost_rnn,
+                         .gradient = mc_grad_recurrent};
 const mc_op mc_op_GRU = {.name = "GRU", .domain = "", .version = 22, .since = 7, .min_in = 3, .max_in = 6, .min_out = 0,
-                         .max_out = 2, .quant = MC_Q_NONE, .infer = infer_gru, .forward = forward_gru, .cost = cost_gru};
+                         .max_out = 2, .quant = MC_Q_NONE, .infer = infer_gru, .forward = forward_gru, .cost = cost_gru,
+                         .gradient = mc_grad_recurrent};
 const mc_op mc_op_LSTM = {.name = "LSTM", .domain = "", .version = 22, .since = 7, .min_in = 3, .max_in = 8, .min_out = 0,
-                          .max_out = 3, .quant = MC_Q_NONE, .infer = infer_lstm, .forward = forward_lstm, .cost = cost_lstm};
+                          .max_out = 3, .quant = MC_Q_NONE, .infer = infer_lstm, .forward = forward_lstm, .cost = cost_lstm,
+                          .gradient = mc_grad_recurrent};

@@ -45,6 +45,24 @@ double mc_rnn_activate(const mc_rnn_act *a, double x)
     }
 }
 
+double mc_rnn_slope(const mc_rnn_act *a, double x)
+{
+    const double y = mc_rnn_activate(a, x), t = tanh(a->beta * x);
+    switch (a->kind) {
+    case RELU: return x > 0.0;
+    case TANH: return 1.0 - y * y;
+    case SIGMOID: return y * (1.0 - y);
+    case AFFINE: return a->alpha;
+    case LEAKY_RELU: return x >= 0.0 ? 1.0 : a->alpha;
+    case THRESHOLDED_RELU: return x > a->alpha;
+    case SCALED_TANH: return a->alpha * a->beta * (1.0 - t * t);
+    case HARD_SIGMOID: return y > 0.0 && y < 1.0 ? a->alpha : 0.0;
+    case ELU: return x >= 0.0 ? 1.0 : a->alpha * exp(x);
+    case SOFTSIGN: return 1.0 / ((1.0 + fabs(x)) * (1.0 + fabs(x)));
+    default: return 1.0 / (1.0 + exp(-x));
+    }
+}
+
 /* Activations of all directions; alpha and beta lists are consumed in order by the functions that have one. */
 static int32_t read_acts(const mc_node *n, const mc_rnn_kind *kind, int64_t dirs, mc_rnn_act out[2][3])
 {
@@ -182,7 +200,7 @@ static int32_t load(double **to, const mc_tensor *t)
     return *to ? MCOMP_OK : MCOMP_NO_MEMORY;
 }
 
-static int32_t open_run(const mc_op_run *r, const mc_rnn_kind *kind, mc_rnn *n)
+int32_t mc_rnn_open(const mc_op_run *r, const mc_rnn_kind *kind, mc_rnn *n)
 {
     int32_t st = MCOMP_OK;
     const mc_shape *x = &r->in[0]->shape;
@@ -208,8 +226,23 @@ done:
     return st;
 }
 
-/* Offset of unit 0 in a state tensor. */
-static int64_t state_at(const mc_rnn *n, int64_t d, int64_t b) { return (n->layout ? b * n->dirs + d : d * n->batch + b) * n->hidden; }
+void mc_rnn_close(mc_rnn *n)
+{
+    mc_free(n->x);
+    mc_free(n->w);
+    mc_free(n->r);
+    mc_free(n->b);
+    mc_free(n->p);
+    mc_free(n->work);
+}
+
+int64_t mc_rnn_state_at(const mc_rnn *n, int64_t d, int64_t b) { return (n->layout ? b * n->dirs + d : d * n->batch + b) * n->hidden; }
+
+mc_rnn_place mc_rnn_place_of(const mc_rnn *n, int64_t d, int64_t b, int64_t t)
+{
+    const int64_t x = n->layout ? b * n->seq + t : t * n->batch + b;
+    return (mc_rnn_place){x, n->layout ? x * n->dirs + d : (t * n->dirs + d) * n->batch + b};
+}
 
 static void one_sequence(const mc_op_run *r, const mc_rnn *n, mc_rnn_step step, int64_t d, int64_t b, int64_t length)
 {
@@ -218,18 +251,17 @@ static void one_sequence(const mc_op_run *r, const mc_rnn *n, mc_rnn_step step, 
     const int backwards = d == 1 || n->reverse_first;
     mc_tensor *y = r->n_out > 0 ? r->out[0] : NULL;
     for (int64_t k = 0; k < n->hidden; k++) {
-        h[k] = h0 ? mc_nn_at(h0, state_at(n, d, b) + k) : 0.0;
-        c[k] = c0 ? mc_nn_at(c0, state_at(n, d, b) + k) : 0.0;
+        h[k] = h0 ? mc_nn_at(h0, mc_rnn_state_at(n, d, b) + k) : 0.0;
+        c[k] = c0 ? mc_nn_at(c0, mc_rnn_state_at(n, d, b) + k) : 0.0;
     }
     for (int64_t i = 0; i < n->seq; i++) {
         const int64_t t = i < length && backwards ? length - 1 - i : i;
-        const int64_t xi = n->layout ? b * n->seq + t : t * n->batch + b;
-        const int64_t yi = n->layout ? xi * n->dirs + d : (t * n->dirs + d) * n->batch + b;
-        if (i < length) step(n, d, n->x + xi * n->input, h, c, tmp);
-        for (int64_t k = 0; y && k < n->hidden; k++) mc_nn_put(y, yi * n->hidden + k, i < length ? h[k] : 0.0);
+        const mc_rnn_place p = mc_rnn_place_of(n, d, b, t);
+        if (i < length) step(n, d, n->x + p.x * n->input, h, c, tmp);
+        for (int64_t k = 0; y && k < n->hidden; k++) mc_nn_put(y, p.y * n->hidden + k, i < length ? h[k] : 0.0);
     }
     for (int32_t s = 1; s < r->n_out; s++)
-        for (int64_t k = 0; r->out[s] && k < n->hidden; k++) mc_nn_put(r->out[s], state_at(n, d, b) + k, s == 1 ? h[k] : c[k]);
+        for (int64_t k = 0; r->out[s] && k < n->hidden; k++) mc_nn_put(r->out[s], mc_rnn_state_at(n, d, b) + k, s == 1 ? h[k] : c[k]);
 }
 
 int32_t mc_rnn_run(const mc_op_run *r, const mc_rnn_kind *kind, int32_t (*infer)(mc_infer *), mc_rnn_step step)
@@ -238,7 +270,7 @@ int32_t mc_rnn_run(const mc_op_run *r, const mc_rnn_kind *kind, int32_t (*infer)
     int32_t st = MCOMP_OK;
     memset(&n, 0, sizeof n);
     MC_TRY(mc_nn_recheck(r, infer, 0));
-    MC_TRY(open_run(r, kind, &n));
+    MC_TRY(mc_rnn_open(r, kind, &n));
     for (int64_t b = 0; b < n.batch; b++) {
         const mc_tensor *lens = mc_in(r, 4);
         const int64_t length = lens ? ((const int32_t *)lens->data)[b] : n.seq;
@@ -248,12 +280,7 @@ int32_t mc_rnn_run(const mc_op_run *r, const mc_rnn_kind *kind, int32_t (*infer)
         for (int64_t d = 0; d < n.dirs; d++) one_sequence(r, &n, step, d, b, length);
     }
 done:
-    mc_free(n.x);
-    mc_free(n.w);
-    mc_free(n.r);
-    mc_free(n.b);
-    mc_free(n.p);
-    mc_free(n.work);
+    mc_rnn_close(&n);
     return st;
 }
 

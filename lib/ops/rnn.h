@@ -10,6 +10,7 @@ typedef struct mc_rnn_act {
     double alpha, beta;
 } mc_rnn_act;
 double mc_rnn_activate(const mc_rnn_act *a, double x);
+double mc_rnn_slope(const mc_rnn_act *a, double x); /* its derivative at x */
 
 /* What makes a cell: gates (4, 3, 1), activations a direction (3, 2, 1), index of the initial cell state and of the
  * peepholes (-1: none), default activations. */
@@ -31,6 +32,26 @@ typedef struct mc_rnn {
 
 /* One time step of direction d: x [input], h [H] in and out, c [H] in and out (LSTM), tmp (gates + 2) H. */
 typedef void (*mc_rnn_step)(const mc_rnn *n, int64_t d, const double *x, double *h, double *c, double *tmp);
+
+/* A recurrent operator; NULL for other names. */
+typedef struct mc_rnn_cell {
+    const char *name;
+    const mc_rnn_kind *kind;
+    mc_rnn_step step;
+    int32_t (*infer)(mc_infer *c);
+    int32_t max_in;
+} mc_rnn_cell;
+const mc_rnn_cell *mc_rnn_cell_of(const char *name);
+
+/* Operands of a run as f64; mc_rnn_close in any case. */
+int32_t mc_rnn_open(const mc_op_run *r, const mc_rnn_kind *kind, mc_rnn *n);
+void mc_rnn_close(mc_rnn *n);
+/* Offset of unit 0 of direction d, image b in a state tensor; rows of X and of Y at time t. */
+int64_t mc_rnn_state_at(const mc_rnn *n, int64_t d, int64_t b);
+typedef struct mc_rnn_place {
+    int64_t x, y;
+} mc_rnn_place;
+mc_rnn_place mc_rnn_place_of(const mc_rnn *n, int64_t d, int64_t b, int64_t t);
 
 int32_t mc_rnn_infer(mc_infer *c, const mc_rnn_kind *kind);
 int32_t mc_rnn_run(const mc_op_run *r, const mc_rnn_kind *kind, int32_t (*infer)(mc_infer *), mc_rnn_step step);

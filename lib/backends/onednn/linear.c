@@ -183,22 +183,40 @@ static int32_t linear_run(const mcomp_bk_program *p, const mcomp_run_args *a)
     return w.status == MCOMP_OK ? MCOMP_OK : dn_host->fail(w.status, "onednn", "a primitive failed");
 }
 
-static int32_t pack_parts(mcomp_bk_program *p, const mcomp_bk_compile *c, const linear_shape *s)
+/* Part of the columns of an integer W [K,N] as a matrix of its own: the library refuses to reorder a strided view of bytes where it has to
+ * sum columns (s8 rows). NULL: no memory. */
+static uint8_t *gather_columns(const linear_shape *s, const uint8_t *w, int64_t first, int64_t n)
+{
+    uint8_t *copy = dn_host->alloc((uint64_t)(s->k * n));
+    for (int64_t k = 0; copy && k < s->k; k++) memcpy(copy + k * n, w + k * s->n + first, (size_t)n);
+    return copy;
+}
+
+static int32_t pack_part(mcomp_bk_program *p, const mcomp_bk_compile *c, const linear_shape *s, int64_t part)
 {
     const mcomp_bk_value *w = dn_host->node_input(c->nodes[0], 1);
     const dnnl_data_type_t type = s->integer ? dnnl_s8 : dnnl_f32;
-    const int64_t element = s->integer ? 1 : 4, step_k = s->trans ? 1 : s->n, step_n = s->trans ? s->k : 1;
+    const int64_t n = dn_part_size(&p->cut, part), first = part * p->cut.block, gather = s->integer && !s->trans && p->cut.count > 1;
+    const int64_t step_k = s->trans ? 1 : gather ? n : s->n, step_n = s->trans ? s->k : 1;
+    const int64_t d2[2] = {s->k, n}, s2[2] = {step_k, step_n}, d4[4] = {n, s->k, 1, 1}, s4[4] = {step_n, step_k, 1, 1};
     const uint8_t *data = dn_host->value_const(w);
+    uint8_t *copy = gather ? gather_columns(s, data, first, n) : NULL;
+    dc_md from = {0};
     int32_t st = MCOMP_OK;
-    for (int64_t part = 0; part < p->cut.count && st == MCOMP_OK; part++) {
-        const int64_t n = dn_part_size(&p->cut, part), d2[2] = {s->k, n}, s2[2] = {step_k, step_n}, d4[4] = {n, s->k, 1, 1};
-        const int64_t s4[4] = {step_n, step_k, 1, 1};
-        dc_md from = {0};
-        const int bad = as_conv() ? dc_md_strides(&from, 4, d4, type, s4) : dc_md_strides(&from, 2, d2, type, s2);
-        st = bad ? dn_fail(MCOMP_INTERNAL, c->nodes[0], "no descriptor of the weights")
-                 : dn_pack(p, c, w, part, &from, data + part * p->cut.block * step_n * element, s->trans ? "lt" : "l");
-        dc_md_free(&from);
-    }
+    if (gather && !copy) return dn_host->fail(MCOMP_NO_MEMORY, "onednn", "no memory for a part of the weights");
+    data = gather ? copy : data + first * step_n * (s->integer ? 1 : 4);
+    if (as_conv() ? dc_md_strides(&from, 4, d4, type, s4) : dc_md_strides(&from, 2, d2, type, s2))
+        st = dn_fail(MCOMP_INTERNAL, c->nodes[0], "no descriptor of the weights");
+    else st = dn_pack(p, c, w, part, &from, data, s->trans ? "lt" : "l");
+    dc_md_free(&from);
+    if (copy) dn_host->release(copy);
+    return st;
+}
+
+static int32_t pack_parts(mcomp_bk_program *p, const mcomp_bk_compile *c, const linear_shape *s)
+{
+    int32_t st = MCOMP_OK;
+    for (int64_t part = 0; part < p->cut.count && st == MCOMP_OK; part++) st = pack_part(p, c, s, part);
     return st;
 }
 

@@ -97,6 +97,12 @@ START_TEST(linear)
         CHECK("QLinear", X Y "m_scale=0.04f m_zp=5 m_dtype=3 r_scale=0.03f r_zp=7 r_dtype=2 post_act='relu'", 14, U8(1, m, k), S8(2, k, n), SCALES(n), F(4, n), U8(5, m, n));
         CHECK("QLinear", X Y "r_scale=0.03f r_zp=7 r_dtype=3 ln_eps=0.001f", 14 + 96, U8(1, m, k), S8(2, k, n), SCALES(n), F(4, n), S8(5, m, n), F(6, n), F(7, n));
     }
+    CHECK("QLinear", X, 6, U8(1, 16, 513), S8(2, 513, 520), SCALES(520)); /* parts of the columns */
+    CHECK("QLinear", X Y, 6, U8(1, 1, 768), S8(2, 768, 3072), SCALES(3072));
+    CHECK("QLinear", XS, 6, S8(1, 16, 513), S8(2, 513, 520), SCALES(520));
+    CHECK("QLinear", XS Y "trans_w=1", 6, S8(1, 16, 768), S8(2, 1030, 768), SCALES(1030));
+    CHECK("QLinear", "mode='token'", 6, F(1, 9, 768), S8(2, 768, 1030), SCALES(1030));
+    CHECK("QLinear", X "trans_w=1", 6, U8(1, 5, 768), S8(2, 1030, 768), SCALES(1030));
     CHECK("QLinear", X, 6, EXTREME(MCOMP_U8, 1, 40, 512), EXTREME(MCOMP_I8, 2, 512, 48), SCALES(48));
     CHECK("QLinear", XS, 6, EXTREME(MCOMP_I8, 1, 40, 512), EXTREME(MCOMP_I8, 2, 512, 48), SCALES(48));
 }

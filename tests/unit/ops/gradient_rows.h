@@ -144,4 +144,12 @@ static const gradient_row rows[] = {
     {"Einsum", "equation='ij,kj,k->i'", "x2,3 x4,3 x4", 0},
     {"Einsum", "equation='ii->i'", "x3,3", 0},
     {"Einsum", "equation='...ij,jk->...ik'", "x2,1,3,2 x2,4", 0},
+    {"RNN", "hidden_size=2", "x3,2,3 x1,2,3 x1,2,2 x1,4 - x1,2,2", 2},
+    {"RNN", "hidden_size=2 direction='reverse' clip=0.9f", "x3,2,3 x1,2,3 x1,2,2", 2},
+    {"GRU", "hidden_size=2", "x3,2,3 x1,6,3 x1,6,2 x1,12 l[3,1] x1,2,2", 2},
+    {"GRU", "hidden_size=2 linear_before_reset=1 direction='bidirectional'", "x3,2,3 x2,6,3 x2,6,2 x2,12", 2},
+    {"GRU", "hidden_size=3 layout=1", "x2,3,2 x1,9,2 x1,9,3 x1,18 - x2,1,3", 2},
+    {"LSTM", "hidden_size=2", "x3,2,3 x1,8,3 x1,8,2 x1,16", 3},
+    {"LSTM", "hidden_size=2 direction='bidirectional'", "x3,2,3 x2,8,3 x2,8,2 x2,16 l[2,3] x2,2,2 x2,2,2 x2,6", 3},
+    {"LSTM", "hidden_size=2 input_forget=1 direction='reverse'", "x3,2,3 x1,8,3 x1,8,2 x1,16 - x1,2,2 x1,2,2 x1,6", 3},
 };

@@ -1,6 +1,6 @@
 /* Gradients against central differences in double. A row is an operator, its attributes, and its inputs:
  *   x2,3  wanted, in [-1, 1)     p2,3  wanted, in [0.5, 1.5)    g2,3  wanted, in [1.5, 2.5)    d2,3  wanted, all different (for Max and its kind)
- *   c2,3  constant in [-1, 1)    q2,3  constant in [0.5, 1.5)   i[0,2] int64 list   k2,3  int64 in [0, 2)   b2,3 bool
+ *   c2,3  constant in [-1, 1)    q2,3  constant in [0.5, 1.5)   i[0,2] int64 list  l[2,3] int32 list   k2,3  int64 in [0, 2)   b2,3 bool
  *   s1.5  double scalar constant     -  left out       ,  alone: a scalar (x, p, c ...)
  * The loss is the sum over all outputs of output * fixed random weights. Each row is run with known dims and with every dim of
  * the wanted inputs a symbol. */
@@ -52,11 +52,11 @@ static mc_value *operand(built *b, char *tok, int symbolic, uint64_t seed)
     mc_value *v = NULL;
     const char kind = *tok++;
     if (kind == '-') return NULL;
-    if (kind == 'i') {
+    if (kind == 'i' || kind == 'l') {
         double list[16];
         int32_t n = 0;
         for (tok++; *tok && *tok != ']'; tok += *tok == ',') list[n++] = (double)strtol(tok, &tok, 10);
-        return mc_test_const(b->g, MCOMP_I64, n, list);
+        return mc_test_const(b->g, kind == 'i' ? MCOMP_I64 : MCOMP_I32, n, list);
     }
     if (kind == 's') {
         const double x = atof(tok);
