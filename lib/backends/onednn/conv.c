@@ -119,7 +119,7 @@ int32_t dn_conv_claim(mcomp_bk_instance *b, const mcomp_bk_node *n, mcomp_claim 
     const double macs = (double)s.w.n * (double)s.w.oh * macs_of_row(&s);
     const double tiles = (double)s.w.n * (double)((s.w.oh + s.w.rows - 1) / s.w.rows * s.cut.count);
     /* Grouped: the multiplier waits for memory. Otherwise the built-in product measured as fast or faster on the layers of ResNet-50
-     * (integers: within 10 % either way), and does not allocate: `auto` keeps it. */
+     * (integers: most within 20 % either way, the whole network 1 % faster), and does not allocate: `auto` keeps it. */
     const double slow = s.groups > 1 ? s.integer ? 20.0 : 5.0 : s.integer ? 1.6 : 1.3;
     out->cost_us = macs / dn_rate(s.integer) * slow * 1e-3 + tiles * DN_EXEC_US + outputs * (s.integer ? 0.2e-3 : 0.1e-3);
     out->integer = s.integer;
