@@ -204,6 +204,7 @@ int mc_type_known(const mc_type *t);                       /* dtype, rank and ev
 int32_t mc_type_shape(const mc_type *t, mc_shape *out);    /* MCOMP_SHAPE if not fully known */
 mc_type mc_type_of(const mc_tensor *t);
 int mc_node_is(const mc_node *n, const char *op);          /* default domain and this op */
+int mc_dims_equal(const mc_type *a, const mc_type *b);      /* rank known and every dim the same number or symbol */
 int mc_node_is_control(const mc_node *n);                  /* its subgraphs are run by the executor: If, Loop */
 int mc_node_is_in(const mc_node *n, const char *domain, const char *op);
 /* The single consumer of v if it has exactly one use, is no graph output and that use is no capture; else NULL. */

@@ -36,6 +36,14 @@ int32_t mc_type_shape(const mc_type *t, mc_shape *out)
     return MCOMP_OK;
 }
 
+int mc_dims_equal(const mc_type *a, const mc_type *b)
+{
+    if (a->rank < 0 || a->rank != b->rank) return 0;
+    for (int32_t i = 0; i < a->rank; i++)
+        if (a->dim[i] != b->dim[i]) return 0;
+    return 1;
+}
+
 int mc_node_is_control(const mc_node *n) { return mc_node_is(n, "If") || mc_node_is(n, "Loop"); }
 
 int mc_node_is(const mc_node *n, const char *op) { return n && n->domain[0] == 0 && strcmp(n->op, op) == 0; }

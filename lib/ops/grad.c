@@ -25,11 +25,10 @@ mc_node *mc_grad_begin(mc_op_grad *c, const char *op, int32_t n_in, mc_value *co
     mc_node *n = NULL;
     mc_str name = {0};
     if (c->status != MCOMP_OK) return NULL;
-    for (int32_t i = 0; i < n_in; i++)
-        if (!in[i] && i == 0) {
-            mc_grad_fail(c, MCOMP_INTERNAL, "%s without its first input", op);
-            return NULL;
-        }
+    if (!in[0]) {
+        mc_grad_fail(c, MCOMP_INTERNAL, "%s without its first input", op);
+        return NULL;
+    }
     c->status = mc_str_appendf(&name, "%s.grad", c->node->name);
     if (c->status == MCOMP_OK)
         c->status = mc_graph_add_node(c->g, own ? "mcomp" : "", own ? op + sizeof ours - 1 : op, 0, name.data, n_in, in, n_out, NULL, &n);
@@ -89,30 +88,22 @@ mc_value *mc_grad_ints(mc_op_grad *c, int64_t n, const int64_t *v)
     return out;
 }
 
-static int same_dims(const mc_type *a, const mc_type *b)
-{
-    if (a->rank < 0 || a->rank != b->rank) return 0;
-    for (int32_t i = 0; i < a->rank; i++)
-        if (a->dim[i] != b->dim[i]) return 0;
-    return 1;
-}
-
 mc_value *mc_grad_sum_to(mc_op_grad *c, mc_value *d, mc_value *x)
 {
     if (!d || c->status != MCOMP_OK) return NULL;
-    return same_dims(&d->type, &x->type) ? d : mc_grad_2(c, "mcomp.SumTo", d, x);
+    return mc_dims_equal(&d->type, &x->type) ? d : mc_grad_2(c, "mcomp.SumTo", d, x);
 }
 
 mc_value *mc_grad_reshape_like(mc_op_grad *c, mc_value *d, mc_value *x)
 {
     if (!d || c->status != MCOMP_OK) return NULL;
-    return same_dims(&d->type, &x->type) ? d : mc_grad_2(c, "Reshape", d, mc_grad_1(c, "Shape", x));
+    return mc_dims_equal(&d->type, &x->type) ? d : mc_grad_2(c, "Reshape", d, mc_grad_1(c, "Shape", x));
 }
 
 mc_value *mc_grad_expand_like(mc_op_grad *c, mc_value *d, mc_value *x)
 {
     if (!d || c->status != MCOMP_OK) return NULL;
-    return same_dims(&d->type, &x->type) ? d : mc_grad_2(c, "Expand", d, mc_grad_1(c, "Shape", x));
+    return mc_dims_equal(&d->type, &x->type) ? d : mc_grad_2(c, "Expand", d, mc_grad_1(c, "Shape", x));
 }
 
 mc_value *mc_grad_zeros_like(mc_op_grad *c, mc_value *x)

@@ -53,7 +53,7 @@ mc_value *mc_grad_conv(mc_op_grad *c, const char *op, mc_value *a, mc_value *b, 
 mc_value *mc_grad_channel_sum(mc_op_grad *c, mc_value *dy);
 int32_t mc_grad_recurrent(mc_op_grad *c); /* RNN, GRU, LSTM (op_rnn_grad.c) */
 int32_t mc_grad_pool(mc_op_grad *c, int max, int global);
-/* d of the forward inputs' rank, NO_GRADIENT if the rank is unknown. */
+/* Rank of v; the gradient fails with NO_GRADIENT if it is unknown (-1). */
 int32_t mc_grad_rank(mc_op_grad *c, const mc_value *v);
 
 #endif

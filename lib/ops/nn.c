@@ -136,6 +136,46 @@ double mc_nn_dot(const mc_tensor *a, int64_t ia, int64_t sa, const mc_tensor *b,
     return sum;
 }
 
+int64_t mc_nn_broadcast_at(const mc_shape *s, const int64_t *stride, int64_t i)
+{
+    int64_t at = 0;
+    for (int32_t d = s->rank - 1; d >= 0; i /= s->dim[d--]) at += i % s->dim[d] * stride[d];
+    return at;
+}
+
+int32_t mc_nn_broadcast_batch(mc_infer *c, const mc_type *a, const mc_type *b, mc_type *y)
+{
+    int32_t st = MCOMP_OK;
+    y->rank = a->rank > b->rank ? a->rank : b->rank;
+    for (int32_t i = 0; i < y->rank - 2; i++) {
+        const int32_t ia = i + a->rank - y->rank, ib = i + b->rank - y->rank;
+        MC_TRY(mc_nn_broadcast_dim(c, ia < 0 ? 1 : a->dim[ia], ib < 0 ? 1 : b->dim[ib], &y->dim[i]));
+    }
+done:
+    return st;
+}
+
+int32_t mc_nn_batches_open(mc_nn_batches *n, const mc_shape *a, const mc_shape *b)
+{
+    int32_t st = MCOMP_OK;
+    const mc_shape sa = mc_shape_make(a->rank - 2, a->dim), sb = mc_shape_make(b->rank - 2, b->dim);
+    MC_TRY(mc_shape_broadcast(&sa, &sb, &n->shape));
+    MC_TRY(mc_shape_elements(&n->shape, &n->count));
+    mc_shape_broadcast_strides(&sa, &n->shape, n->a);
+    mc_shape_broadcast_strides(&sb, &n->shape, n->b);
+done:
+    return st;
+}
+
+void mc_nn_moments(const mc_tensor *x, int64_t from, int64_t n, int centre, double eps, double *mean, double *inv)
+{
+    double sum = 0.0, square = 0.0;
+    for (int64_t i = from; centre && i < from + n; i++) sum += mc_nn_at(x, i);
+    *mean = centre ? sum / (double)n : 0.0;
+    for (int64_t i = from; i < from + n; i++) square += (mc_nn_at(x, i) - *mean) * (mc_nn_at(x, i) - *mean);
+    *inv = 1.0 / sqrt(square / (double)n + eps);
+}
+
 double *mc_nn_load(const mc_tensor *t)
 {
     const int64_t n = mc_tensor_elements(t);

@@ -102,6 +102,19 @@ static inline void mc_nn_put_byte(mc_tensor *t, int64_t i, int32_t q)
 /* Sum of a[ia + k sa] * b[ib + k sb] in double. */
 double mc_nn_dot(const mc_tensor *a, int64_t ia, int64_t sa, const mc_tensor *b, int64_t ib, int64_t sb, int64_t n);
 
+/* Index in a tensor that broadcasts to s with these strides (mc_shape_broadcast_strides) of element i of s. */
+int64_t mc_nn_broadcast_at(const mc_shape *s, const int64_t *stride, int64_t i);
+/* Leading axes of two matrices (rank 2 or more), broadcast: y->rank and those dims; the last two are the caller's. */
+int32_t mc_nn_broadcast_batch(mc_infer *c, const mc_type *a, const mc_type *b, mc_type *y);
+/* The same at run time: how many pairs of matrices, and which (mc_nn_broadcast_at with these strides). */
+typedef struct mc_nn_batches {
+    mc_shape shape;
+    int64_t count, a[MC_MAX_RANK], b[MC_MAX_RANK];
+} mc_nn_batches;
+int32_t mc_nn_batches_open(mc_nn_batches *n, const mc_shape *a, const mc_shape *b);
+/* Mean (0 without `centre`) and 1 / sqrt(mean square about it + eps) of n elements. */
+void mc_nn_moments(const mc_tensor *x, int64_t from, int64_t n, int centre, double eps, double *mean, double *inv);
+
 /* Numeric tensors as f64 work arrays. NULL on failure (record set); mc_free. */
 double *mc_nn_load(const mc_tensor *t);
 void mc_nn_store(mc_tensor *t, const double *v);

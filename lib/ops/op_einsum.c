@@ -157,31 +157,42 @@ static int strides_of(const equation *e, const term *t, const mc_shape *s, const
     return 1;
 }
 
+/* The walk over the index space of inputs first.. of a run: operand 0 is the output (whose shape goes to *want), then the inputs. */
+static int32_t open_walk(const mc_op_run *r, int32_t first, equation *e, mc_shape *want, mc_walk *w)
+{
+    int32_t rank[TERMS], st = MCOMP_OK;
+    int64_t stride[MC_WALK_OPERANDS][MC_MAX_RANK] = {{0}}, elements;
+    mc_shape space = {0};
+    const mc_tensor *const *in = r->in + first;
+    for (int32_t i = 0; i < r->n_in - first; i++) rank[i] = in[i]->shape.rank;
+    if (!parse(e, mc_attr_s(r->node, "equation", ""), r->n_in - first, rank)) return mc_op_fail(r, MCOMP_FORMAT, "the equation does not fit");
+    space.rank = e->n_axes;
+    for (int32_t i = 0; i < e->n_axes; i++) space.dim[i] = 1;
+    for (int32_t i = 0; i < e->n_in; i++)
+        for (int32_t k = 0; k < e->in[i].n; k++)
+            if (in[i]->shape.dim[k] != 1) space.dim[find(e, e->in[i].label[k])] = in[i]->shape.dim[k];
+    *want = mc_shape_make(e->out.n, space.dim); /* output axes come first */
+    MC_TRY(mc_shape_elements(&space, &elements));
+    mc_contiguous_strides(want, stride[0]);
+    for (int32_t i = 0; i < e->n_in; i++)
+        if (!strides_of(e, &e->in[i], &in[i]->shape, &space, stride[i + 1])) MC_TRY(mc_op_fail(r, MCOMP_SHAPE, "sizes of one axis differ"));
+    mc_walk_init(w, &space, e->n_in + 1, stride);
+done:
+    return st;
+}
+
 static int32_t forward(const mc_op_run *r)
 {
     equation e;
-    int32_t rank[TERMS], st = MCOMP_OK;
-    int64_t stride[MC_WALK_OPERANDS][MC_MAX_RANK] = {{0}}, elements;
-    mc_shape space = {0}, want;
+    int32_t st = MCOMP_OK;
+    mc_shape want;
     mc_walk w;
     double *acc = NULL;
     const int64_t n = mc_tensor_elements(r->out[0]);
-    for (int32_t i = 0; i < r->n_in; i++) rank[i] = r->in[i]->shape.rank;
-    if (!parse(&e, mc_attr_s(r->node, "equation", ""), r->n_in, rank)) return mc_op_fail(r, MCOMP_FORMAT, "the equation does not fit");
-    space.rank = e.n_axes;
-    for (int32_t i = 0; i < e.n_axes; i++) space.dim[i] = 1;
-    for (int32_t i = 0; i < e.n_in; i++)
-        for (int32_t k = 0; k < e.in[i].n; k++)
-            if (r->in[i]->shape.dim[k] != 1) space.dim[find(&e, e.in[i].label[k])] = r->in[i]->shape.dim[k];
-    want = mc_shape_make(e.out.n, space.dim); /* output axes come first */
+    MC_TRY(open_walk(r, 0, &e, &want, &w));
     MC_TRY(mc_run_expect(r, 0, &want));
-    MC_TRY(mc_shape_elements(&space, &elements));
-    mc_contiguous_strides(&want, stride[0]);
-    for (int32_t i = 0; i < e.n_in; i++)
-        if (!strides_of(&e, &e.in[i], &r->in[i]->shape, &space, stride[i + 1])) MC_TRY(mc_op_fail(r, MCOMP_SHAPE, "sizes of one axis differ"));
     acc = mc_calloc((size_t)(n ? n : 1), sizeof *acc);
     if (!acc) MC_TRY(MCOMP_NO_MEMORY);
-    mc_walk_init(&w, &space, e.n_in + 1, stride);
     MC_WALK_ROWS(&w)
     {
         for (int64_t i = 0; i < w.inner; i++) {
@@ -222,25 +233,12 @@ static void grad_walk(mc_walk w, const mc_op_run *r, int32_t n_in, int32_t by, d
 static int32_t forward_grad(const mc_op_run *r)
 {
     equation e;
-    int32_t rank[TERMS], st = MCOMP_OK;
-    int64_t stride[MC_WALK_OPERANDS][MC_MAX_RANK] = {{0}};
-    mc_shape space = {0}, want;
+    int32_t st = MCOMP_OK;
+    mc_shape want;
     mc_walk w;
     double *acc = NULL;
-    const int32_t n_in = r->n_in - 1;
-    for (int32_t i = 0; i < n_in; i++) rank[i] = r->in[i + 1]->shape.rank;
-    if (!parse(&e, mc_attr_s(r->node, "equation", ""), n_in, rank)) return mc_op_fail(r, MCOMP_FORMAT, "the equation does not fit");
-    space.rank = e.n_axes;
-    for (int32_t i = 0; i < e.n_axes; i++) space.dim[i] = 1;
-    for (int32_t i = 0; i < n_in; i++)
-        for (int32_t k = 0; k < e.in[i].n; k++)
-            if (r->in[i + 1]->shape.dim[k] != 1) space.dim[find(&e, e.in[i].label[k])] = r->in[i + 1]->shape.dim[k];
-    want = mc_shape_make(e.out.n, space.dim);
+    MC_TRY(open_walk(r, 1, &e, &want, &w));
     if (!mc_shape_equal(&want, &r->in[0]->shape)) return mc_op_fail(r, MCOMP_SHAPE, "gradient of the output");
-    mc_contiguous_strides(&want, stride[0]);
-    for (int32_t i = 0; i < n_in; i++)
-        if (!strides_of(&e, &e.in[i], &r->in[i + 1]->shape, &space, stride[i + 1])) MC_TRY(mc_op_fail(r, MCOMP_SHAPE, "sizes of one axis differ"));
-    mc_walk_init(&w, &space, n_in + 1, stride);
     for (int32_t k = 0; k < r->n_out; k++) {
         if (!r->out[k]) continue;
         const int64_t n = mc_tensor_elements(r->out[k]);
@@ -248,7 +246,7 @@ static int32_t forward_grad(const mc_op_run *r)
         mc_free(acc);
         acc = mc_calloc((size_t)n + 1, sizeof *acc);
         if (!acc) MC_TRY(MCOMP_NO_MEMORY);
-        grad_walk(w, r, n_in, k, acc);
+        grad_walk(w, r, e.n_in, k, acc);
         for (int64_t i = 0; i < n; i++) mc_tensor_set_f64(r->out[k], i, acc[i]);
     }
 done:

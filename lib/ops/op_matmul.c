@@ -25,12 +25,8 @@ static int32_t infer(mc_infer *c)
     const mc_type a = promote(c->in[0], 1), b = promote(c->in[1], 0);
     const int64_t ka = a.dim[a.rank - 1], kb = b.dim[b.rank - 2];
     if (ka >= 0 && kb >= 0 && ka != kb) return mc_infer_fail(c, MCOMP_SHAPE, "inner sizes %lld and %lld differ", (long long)ka, (long long)kb);
-    const int32_t batch = (a.rank > b.rank ? a.rank : b.rank) - 2;
-    for (int32_t i = 0; i < batch; i++) {
-        const int32_t ia = i + a.rank - 2 - batch, ib = i + b.rank - 2 - batch;
-        MC_TRY(mc_nn_broadcast_dim(c, ia < 0 ? 1 : a.dim[ia], ib < 0 ? 1 : b.dim[ib], &y->dim[i]));
-    }
-    int32_t rank = batch;
+    MC_TRY(mc_nn_broadcast_batch(c, &a, &b, y));
+    int32_t rank = y->rank - 2;
     if (c->in[0]->rank > 1) y->dim[rank++] = a.dim[a.rank - 2];
     if (c->in[1]->rank > 1) y->dim[rank++] = b.dim[b.rank - 1];
     y->rank = rank;
@@ -57,19 +53,11 @@ static int32_t forward(const mc_op_run *r)
     const mc_tensor *ta = r->in[0], *tb = r->in[1];
     const mc_type in_a = mc_type_of(ta), in_b = mc_type_of(tb), a = promote(&in_a, 1), b = promote(&in_b, 0);
     const int64_t m = a.dim[a.rank - 2], k = a.dim[a.rank - 1], n = b.dim[b.rank - 1];
-    mc_shape sa = mc_shape_make(a.rank - 2, a.dim), sb = mc_shape_make(b.rank - 2, b.dim), so;
-    int64_t stride_a[MC_MAX_RANK], stride_b[MC_MAX_RANK], batches = 0;
-    MC_TRY(mc_shape_broadcast(&sa, &sb, &so));
-    MC_TRY(mc_shape_elements(&so, &batches));
-    mc_shape_broadcast_strides(&sa, &so, stride_a);
-    mc_shape_broadcast_strides(&sb, &so, stride_b);
-    for (int64_t batch = 0, at = 0; batch < batches; batch++) {
-        int64_t ia = 0, ib = 0, rest = batch;
-        for (int32_t i = so.rank - 1; i >= 0; i--) {
-            ia += rest % so.dim[i] * stride_a[i];
-            ib += rest % so.dim[i] * stride_b[i];
-            rest /= so.dim[i];
-        }
+    const mc_shape sa = mc_shape_make(a.rank, a.dim), sb = mc_shape_make(b.rank, b.dim);
+    mc_nn_batches batches;
+    MC_TRY(mc_nn_batches_open(&batches, &sa, &sb));
+    for (int64_t batch = 0, at = 0; batch < batches.count; batch++) {
+        const int64_t ia = mc_nn_broadcast_at(&batches.shape, batches.a, batch), ib = mc_nn_broadcast_at(&batches.shape, batches.b, batch);
         for (int64_t i = 0; i < m; i++)
             for (int64_t j = 0; j < n; j++, at++) {
                 const int64_t pa = (ia * m + i) * k, pb = ib * k * n + j;

@@ -82,11 +82,8 @@ static void normalise(const mc_op_run *r, int64_t blocks, int64_t block, int64_t
     const mc_tensor *x = r->in[0];
     const double eps = (double)mc_attr_f(r->node, "epsilon", 1e-5f);
     for (int64_t b = 0; b < blocks; b++) {
-        double sum = 0.0, square = 0.0;
-        for (int64_t i = b * block; i < (b + 1) * block; i++) sum += mc_nn_at(x, i);
-        const double mean = sum / (double)block;
-        for (int64_t i = b * block; i < (b + 1) * block; i++) square += (mc_nn_at(x, i) - mean) * (mc_nn_at(x, i) - mean);
-        const double inv = 1.0 / sqrt(square / (double)block + eps);
+        double mean, inv;
+        mc_nn_moments(x, b * block, block, 1, eps, &mean, &inv);
         for (int64_t i = b * block; i < (b + 1) * block; i++) {
             const int64_t c = i / plane % channels;
             mc_nn_put(r->out[0], i, (mc_nn_at(x, i) - mean) * inv * mc_nn_at(r->in[1], c) + mc_nn_at(r->in[2], c));

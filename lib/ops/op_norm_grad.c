@@ -47,35 +47,24 @@ static void close_sums(sums *s, const mc_op_run *r, int32_t st)
     mc_free(s->bias);
 }
 
-/* Index in a tensor that broadcasts to s with these strides. */
-static int64_t broadcast_at(const mc_shape *s, const int64_t *stride, int64_t i)
-{
-    int64_t at = 0;
-    for (int32_t d = s->rank - 1; d >= 0; i /= s->dim[d--]) at += i % s->dim[d] * stride[d];
-    return at;
-}
-
 static void row(const mc_op_run *r, sums *a, int64_t from, int64_t n, int centre, const int64_t *ss, const int64_t *sb)
 {
     const mc_tensor *dy = r->in[0], *x = r->in[1], *scale = r->in[2];
     const double eps = (double)mc_attr_f(r->node, "epsilon", 1e-5f);
-    double sum = 0.0, square = 0.0, mean_g = 0.0, mean_gx = 0.0;
-    for (int64_t i = from; i < from + n; i++) sum += mc_nn_at(x, i);
-    const double mean = centre ? sum / (double)n : 0.0;
-    for (int64_t i = from; i < from + n; i++) square += (mc_nn_at(x, i) - mean) * (mc_nn_at(x, i) - mean);
-    const double inv = 1.0 / sqrt(square / (double)n + eps);
+    double mean, inv, mean_g = 0.0, mean_gx = 0.0;
+    mc_nn_moments(x, from, n, centre, eps, &mean, &inv);
     for (int64_t i = from; i < from + n; i++) {
-        const int64_t at = broadcast_at(&x->shape, ss, i);
+        const int64_t at = mc_nn_broadcast_at(&x->shape, ss, i);
         const double d = mc_nn_at(dy, i), xh = (mc_nn_at(x, i) - mean) * inv, g = d * mc_nn_at(scale, at);
         mean_g += g;
         mean_gx += g * xh;
         a->scale[at] += d * xh;
-        if (r->n_in > 3 && r->in[3]) a->bias[broadcast_at(&x->shape, sb, i)] += d;
+        if (r->n_in > 3 && r->in[3]) a->bias[mc_nn_broadcast_at(&x->shape, sb, i)] += d;
     }
     mean_g = centre ? mean_g / (double)n : 0.0;
     mean_gx /= (double)n;
     for (int64_t i = from; r->out[0] && i < from + n; i++) {
-        const double xh = (mc_nn_at(x, i) - mean) * inv, g = mc_nn_at(dy, i) * mc_nn_at(scale, broadcast_at(&x->shape, ss, i));
+        const double xh = (mc_nn_at(x, i) - mean) * inv, g = mc_nn_at(dy, i) * mc_nn_at(scale, mc_nn_broadcast_at(&x->shape, ss, i));
         mc_nn_put(r->out[0], i, inv * (g - mean_g - xh * mean_gx));
     }
 }

@@ -44,29 +44,14 @@ done:
     return st;
 }
 
-/* Flat index into a tensor that broadcasts to s with these strides. */
-static int64_t broadcast_at(const mc_shape *s, const int64_t *stride, int64_t i)
-{
-    int64_t at = 0;
-    for (int32_t d = s->rank - 1; d >= 0; d--) {
-        at += i % s->dim[d] * stride[d];
-        i /= s->dim[d];
-    }
-    return at;
-}
-
 static void row(const mc_op_run *r, int64_t from, int64_t n, int centre, const int64_t *ss, const int64_t *sb, double *mean, double *inv)
 {
     const mc_tensor *x = r->in[0], *bias = mc_in(r, 2);
     const double eps = (double)mc_attr_f(r->node, "epsilon", 1e-5f);
-    double sum = 0.0, square = 0.0;
-    for (int64_t i = from; i < from + n; i++) sum += mc_nn_at(x, i);
-    *mean = centre ? sum / (double)n : 0.0;
-    for (int64_t i = from; i < from + n; i++) square += (mc_nn_at(x, i) - *mean) * (mc_nn_at(x, i) - *mean);
-    *inv = 1.0 / sqrt(square / (double)n + eps);
+    mc_nn_moments(x, from, n, centre, eps, mean, inv);
     for (int64_t i = from; i < from + n && r->out[0]; i++) {
-        double v = (mc_nn_at(x, i) - *mean) * *inv * mc_nn_at(r->in[1], broadcast_at(&x->shape, ss, i));
-        if (bias) v += mc_nn_at(bias, broadcast_at(&x->shape, sb, i));
+        double v = (mc_nn_at(x, i) - *mean) * *inv * mc_nn_at(r->in[1], mc_nn_broadcast_at(&x->shape, ss, i));
+        if (bias) v += mc_nn_at(bias, mc_nn_broadcast_at(&x->shape, sb, i));
         mc_nn_put(r->out[0], i, v);
     }
 }

@@ -11,10 +11,9 @@ static int32_t infer(mc_infer *c)
     int32_t st = MCOMP_OK;
     mc_window win;
     mc_type y;
-    const mc_type *in[1] = {c->in[1]}; /* the forward's view: X is its input 0 */
-    mc_infer f = *c;
+    mc_infer f = *c; /* the forward's view: X is its input 0 */
     MC_TRY(mc_nn_need_float(c, 0));
-    f.in[0] = in[0];
+    f.in[0] = c->in[1];
     f.n_in = 1;
     f.n_out = 1;
     MC_TRY(mc_pool_infer(&f, 0, mc_attr_i(c->node, "global", 0) != 0, &win));

@@ -32,14 +32,9 @@ static int32_t infer(mc_infer *c)
     const mc_type a = swapped(c->in[0], mc_attr_i(c->node, "trans_a", 0) != 0), b = swapped(c->in[1], mc_attr_i(c->node, "trans_b", 0) != 0);
     const int64_t ka = a.dim[a.rank - 1], kb = b.dim[b.rank - 2];
     if (ka >= 0 && kb >= 0 && ka != kb) return mc_infer_fail(c, MCOMP_SHAPE, "inner sizes %lld and %lld differ", (long long)ka, (long long)kb);
-    const int32_t rank = a.rank > b.rank ? a.rank : b.rank;
-    for (int32_t i = 0; i < rank - 2; i++) {
-        const int32_t ia = i + a.rank - rank, ib = i + b.rank - rank;
-        MC_TRY(mc_nn_broadcast_dim(c, ia < 0 ? 1 : a.dim[ia], ib < 0 ? 1 : b.dim[ib], &c->out[0].dim[i]));
-    }
-    c->out[0].rank = rank;
-    c->out[0].dim[rank - 2] = a.dim[a.rank - 2];
-    c->out[0].dim[rank - 1] = b.dim[b.rank - 1];
+    MC_TRY(mc_nn_broadcast_batch(c, &a, &b, &c->out[0]));
+    c->out[0].dim[c->out[0].rank - 2] = a.dim[a.rank - 2];
+    c->out[0].dim[c->out[0].rank - 1] = b.dim[b.rank - 1];
 done:
     return st;
 }
@@ -62,19 +57,10 @@ static int32_t forward(const mc_op_run *r)
     const mc_shape *as = &r->in[0]->shape, *bs = &r->in[1]->shape;
     const int ta = mc_attr_i(r->node, "trans_a", 0) != 0, tb = mc_attr_i(r->node, "trans_b", 0) != 0;
     const int64_t m = as->dim[as->rank - (ta ? 1 : 2)], k = as->dim[as->rank - (ta ? 2 : 1)], n = bs->dim[bs->rank - (tb ? 2 : 1)];
-    const mc_shape sa = mc_shape_make(as->rank - 2, as->dim), sb = mc_shape_make(bs->rank - 2, bs->dim);
-    mc_shape so;
-    int64_t stride_a[MC_MAX_RANK], stride_b[MC_MAX_RANK], batches = 0;
-    MC_TRY(mc_shape_broadcast(&sa, &sb, &so));
-    MC_TRY(mc_shape_elements(&so, &batches));
-    mc_shape_broadcast_strides(&sa, &so, stride_a);
-    mc_shape_broadcast_strides(&sb, &so, stride_b);
-    for (int64_t batch = 0, at = 0; batch < batches; batch++) {
-        int64_t ia = 0, ib = 0, rest = batch;
-        for (int32_t i = so.rank - 1; i >= 0; rest /= so.dim[i--]) {
-            ia += rest % so.dim[i] * stride_a[i];
-            ib += rest % so.dim[i] * stride_b[i];
-        }
+    mc_nn_batches batches;
+    MC_TRY(mc_nn_batches_open(&batches, as, bs));
+    for (int64_t batch = 0, at = 0; batch < batches.count; batch++) {
+        const int64_t ia = mc_nn_broadcast_at(&batches.shape, batches.a, batch), ib = mc_nn_broadcast_at(&batches.shape, batches.b, batch);
         for (int64_t i = 0; i < m; i++)
             for (int64_t j = 0; j < n; j++, at++)
                 mc_nn_put(r->out[0], at, mc_nn_dot(r->in[0], ia * m * k + (ta ? i : i * k), ta ? m : 1, r->in[1],
@@ -87,10 +73,9 @@ done:
 static int32_t cost(const mc_node *n, const mc_type *const *in, const mc_type *const *out, mc_op_cost *c)
 {
     const mc_type *a = in[0];
-    if (a->rank < 1 || out[0]->rank < 0) return MCOMP_OK;
-    const double inner = mc_attr_i(n, "flat", 0) ? mc_nn_extent_f(a, 0, a->rank - 1)
-                         : a->rank < 2           ? 0.0
-                                                 : mc_nn_extent_f(a, a->rank - (mc_attr_i(n, "trans_a", 0) ? 2 : 1), a->rank - (mc_attr_i(n, "trans_a", 0) ? 1 : 0));
+    const int flat = mc_attr_i(n, "flat", 0) != 0, trans = mc_attr_i(n, "trans_a", 0) != 0;
+    if (a->rank < (flat ? 1 : 2) || out[0]->rank < 0) return MCOMP_OK;
+    const double inner = flat ? mc_nn_extent_f(a, 0, a->rank - 1) : mc_nn_extent_f(a, a->rank - 1 - trans, a->rank - trans);
     c->macs = mc_nn_extent_f(out[0], 0, out[0]->rank) * inner;
     return MCOMP_OK;
 }

@@ -5,7 +5,6 @@
 
 typedef struct tape {
     mc_graph *g;
-    int64_t n_values; /* at the start: the forward values */
     uint8_t *needs;   /* by value id: depends on a wanted value through float tensors */
     mc_value **grad;  /* by value id: accumulated so far */
 } tape;
@@ -96,15 +95,16 @@ done:
 int32_t mc_gradient(mc_graph *g, mc_value *loss, int64_t n_wrt, mc_value *const *wrt, mc_value **grads)
 {
     int32_t st = MCOMP_OK;
-    tape t = {.g = g, .n_values = g->n_values};
+    tape t = {.g = g};
+    const int64_t n_values = g->n_values; /* forward values: gradients are kept of these */
     mc_node **order = NULL;
     int64_t n = 0;
     MC_TRY(mc_graph_sort(g));
     MC_TRY(mc_infer_graph(g));
     n = g->n_order;
     order = mc_calloc((size_t)(n ? n : 1), sizeof *order);
-    t.needs = mc_calloc((size_t)t.n_values + 1, 1);
-    t.grad = mc_calloc((size_t)t.n_values + 1, sizeof *t.grad);
+    t.needs = mc_calloc((size_t)n_values + 1, 1);
+    t.grad = mc_calloc((size_t)n_values + 1, sizeof *t.grad);
     if (!order || !t.needs || !t.grad) MC_TRY(MCOMP_NO_MEMORY);
     for (int64_t i = 0; i < n; i++) order[i] = g->order[i];
     for (int64_t i = 0; i < n_wrt; i++) t.needs[wrt[i]->id] = 1;

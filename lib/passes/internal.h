@@ -14,8 +14,7 @@
 #define MC_NO_DIM INT64_MIN
 
 /* ---- questions (match.c) ---- */
-int mc_dims_equal(const mc_type *a, const mc_type *b);  /* rank known and every dim the same number or symbol */
-int mc_types_equal(const mc_type *a, const mc_type *b); /* and the dtype */
+int mc_types_equal(const mc_type *a, const mc_type *b); /* dims (mc_dims_equal) and dtype */
 int64_t mc_dim_at(const mc_value *v, int32_t axis);     /* negative axes count from the end; MC_NO_DIM when not there */
 mc_node *mc_made_by(const mc_value *v, const char *op); /* producer if it is this operator of the default domain */
 mc_node *mc_made_in(const mc_value *v, const char *domain, const char *op);

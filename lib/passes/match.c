@@ -4,14 +4,6 @@
 
 enum { CONE = 48 }; /* nodes of the largest pattern */
 
-int mc_dims_equal(const mc_type *a, const mc_type *b)
-{
-    if (a->rank < 0 || a->rank != b->rank) return 0;
-    for (int32_t i = 0; i < a->rank; i++)
-        if (a->dim[i] != b->dim[i]) return 0;
-    return 1;
-}
-
 int mc_types_equal(const mc_type *a, const mc_type *b)
 {
     return a->dtype != MCOMP_UNDEFINED && a->dtype == b->dtype && mc_dims_equal(a, b);
