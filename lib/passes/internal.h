@@ -104,7 +104,9 @@ mc_value *mc_dequantized(const mc_value *v, mc_qdq *p);
 /* n is a QuantizeLinear to u8/s8 with constant parameters. */
 int mc_quantizes(const mc_node *n, mc_qdq *p);
 int mc_qdq_equal(const mc_qdq *a, const mc_qdq *b);
-int32_t mc_node_set_qdq(mc_node *n, const char *prefix, const mc_qdq *p);
+int32_t mc_node_set_qdq(mc_node *n, const char *prefix, const mc_qdq *p); /* attributes PREFIX_scale, PREFIX_zp, PREFIX_dtype */
+mc_qdq mc_node_get_qdq(const mc_node *n, const char *prefix);
+void mc_node_drop_qdq(mc_node *n, const char *prefix);
 /* Weight behind DequantizeLinear(constant s8, or u8 around 128; one scale, or one a slice along `axis`): an s8 constant of the
  * same shape and [n] scales. *w = NULL when it is anything else. */
 int32_t mc_integer_weight(mc_graph *g, const mc_value *v, int32_t axis, mc_value **w, mc_value **scale);

@@ -134,15 +134,9 @@ done:
     return st;
 }
 
-static mc_qdq read_qdq(const mc_node *n, const char *scale, const char *zp, const char *dtype)
-{
-    return (mc_qdq){mc_attr_f(n, scale, 0.0f), (int32_t)mc_attr_i(n, zp, 0), (int32_t)mc_attr_i(n, dtype, MCOMP_U8)};
-}
-
 /* A quantized result that only a QAdd reads: the product adds, its own grid becomes the middle one. Same bits as two steps. */
 static int32_t take_qadd(mc_graph *g, mc_node *n, const kind *k)
 {
-    static const char *const y_names[3] = {"y_scale", "y_zp", "y_dtype"};
     int32_t st = MCOMP_OK;
     mc_node *u = mc_value_only_user(n->out[0]);
     if (!u || k->residual < 0 || !k->integer || !mc_node_is_in(u, "mcomp", "QAdd") || u->in[0] == u->in[1]) return MCOMP_OK;
@@ -150,15 +144,13 @@ static int32_t take_qadd(mc_graph *g, mc_node *n, const kind *k)
     const int first = u->in[0] == n->out[0];
     mc_value *r = u->in[first ? 1 : 0];
     if (r->init || !mc_dims_equal(&r->type, &n->out[0]->type)) return MCOMP_OK;
-    const mc_qdq m = read_qdq(n, y_names[0], y_names[1], y_names[2]), y = read_qdq(u, y_names[0], y_names[1], y_names[2]);
-    const mc_qdq p = first ? read_qdq(u, "b_scale", "b_zp", "b_dtype") : read_qdq(u, "a_scale", "a_zp", "a_dtype");
-    const mc_qdq own = first ? read_qdq(u, "a_scale", "a_zp", "a_dtype") : read_qdq(u, "b_scale", "b_zp", "b_dtype");
+    const mc_qdq m = mc_node_get_qdq(n, "y"), own = mc_node_get_qdq(u, first ? "a" : "b"), other = mc_node_get_qdq(u, first ? "b" : "a");
+    const mc_qdq y = mc_node_get_qdq(u, "y");
     if (!mc_qdq_equal(&m, &own)) return MCOMP_OK; /* bytes read on another grid than they were written */
     MC_TRY(mc_node_set_qdq(n, "m", &m));
-    MC_TRY(mc_node_set_qdq(n, "r", &p));
+    MC_TRY(mc_node_set_qdq(n, "r", &other));
     if (mc_node_attr(u, "y_scale")) MC_TRY(mc_node_set_qdq(n, "y", &y));
-    else
-        for (int32_t i = 0; i < 3; i++) mc_node_remove_attr(n, y_names[i]);
+    else mc_node_drop_qdq(n, "y");
     MC_TRY(mc_node_set_s(n, "post_act", mc_attr_s(u, "act", "none")));
     MC_TRY(mc_node_set_input(g, n, k->residual, r));
     MC_TRY(mc_absorb(g, n, u, NULL));

@@ -2,6 +2,7 @@
 #include "passes/internal.h"
 
 #include <math.h>
+#include <stdio.h>
 
 /* Scale and zero point inputs 1 and 2 of a Q or DQ node as one pair for the whole tensor. */
 static int read_params(const mc_node *n, int32_t dtype, mc_qdq *p)
@@ -31,20 +32,42 @@ int mc_quantizes(const mc_node *n, mc_qdq *p)
 
 int mc_qdq_equal(const mc_qdq *a, const mc_qdq *b) { return a->scale == b->scale && a->zp == b->zp && a->dtype == b->dtype; }
 
+typedef struct qdq_names { /* of the attributes */
+    char scale[16], zp[16], dtype[16];
+} qdq_names;
+
+static qdq_names names_of(const char *prefix)
+{
+    qdq_names n;
+    snprintf(n.scale, sizeof n.scale, "%s_scale", prefix);
+    snprintf(n.zp, sizeof n.zp, "%s_zp", prefix);
+    snprintf(n.dtype, sizeof n.dtype, "%s_dtype", prefix);
+    return n;
+}
+
 int32_t mc_node_set_qdq(mc_node *n, const char *prefix, const mc_qdq *p)
 {
     int32_t st = MCOMP_OK;
-    mc_str name = {0};
-    static const char *const suffix[3] = {"scale", "zp", "dtype"};
-    for (int32_t i = 0; i < 3; i++) {
-        name.len = 0;
-        MC_TRY(mc_str_appendf(&name, "%s_%s", prefix, suffix[i]));
-        if (i == 0) MC_TRY(mc_node_set_f(n, name.data, p->scale));
-        else MC_TRY(mc_node_set_i(n, name.data, i == 1 ? p->zp : p->dtype));
-    }
+    const qdq_names a = names_of(prefix);
+    MC_TRY(mc_node_set_f(n, a.scale, p->scale));
+    MC_TRY(mc_node_set_i(n, a.zp, p->zp));
+    MC_TRY(mc_node_set_i(n, a.dtype, p->dtype));
 done:
-    mc_str_free(&name);
     return st;
+}
+
+mc_qdq mc_node_get_qdq(const mc_node *n, const char *prefix)
+{
+    const qdq_names a = names_of(prefix);
+    return (mc_qdq){mc_attr_f(n, a.scale, 0.0f), (int32_t)mc_attr_i(n, a.zp, 0), (int32_t)mc_attr_i(n, a.dtype, MCOMP_U8)};
+}
+
+void mc_node_drop_qdq(mc_node *n, const char *prefix)
+{
+    const qdq_names a = names_of(prefix);
+    mc_node_remove_attr(n, a.scale);
+    mc_node_remove_attr(n, a.zp);
+    mc_node_remove_attr(n, a.dtype);
 }
 
 int32_t mc_symmetric_s8(mc_graph *g, const mc_value *q, const mc_value *zp, mc_value **w)

@@ -1,17 +1,11 @@
 /* What the built-in backend offers to plugins, so that tiles are finished alike everywhere: the row epilogue of float tiles, that of
  * integer sums (docs/fused_ops.md, Numerics), and quantization of rows on the way in. */
 #include "backends/cpu/cpu.h"
+#include "backends/cpu/qgemm.h"
 
 void mc_cpu_epilogue_f32(const mcomp_epilogue_f32 *e, float *y, int64_t ld_y, int64_t m, int64_t n)
 {
     mc_kernels_for(mc_cpu_isa())->f32.epilogue(e, y, ld_y, m, n);
-}
-
-/* Parameters in the domain of unsigned bytes. */
-static mc_qmap map_of(float scale, int32_t zp, int32_t dtype)
-{
-    const int is_signed = dtype == MCOMP_I8;
-    return (mc_qmap){scale, zp + (is_signed ? 128 : 0), is_signed ? 0x80 : 0};
 }
 
 void mc_cpu_epilogue_q8(const mcomp_epilogue_q8 *e, int64_t m, int64_t n)
@@ -23,16 +17,16 @@ void mc_cpu_epilogue_q8(const mcomp_epilogue_q8 *e, int64_t m, int64_t n)
                       .out = {.y = e->y, .ld = e->ld_y}};
     if (e->residual) {
         q.residual = e->r_dtype == MCOMP_F32 ? MC_QRESIDUAL_F32 : MC_QRESIDUAL_BYTES;
-        q.r_param = map_of(e->r_scale, e->r_zp, e->r_dtype);
+        q.r_param = mc_q_map_of(e->r_scale, e->r_zp, e->r_dtype);
     }
     if (e->residual && e->m_scale > 0.0f) {
         q.middle = 1;
-        q.m_param = map_of(e->m_scale, e->m_zp, e->m_dtype);
+        q.m_param = mc_q_map_of(e->m_scale, e->m_zp, e->m_dtype);
         q.m_inv = 1.0f / e->m_scale;
     }
     mc_qout out = q.out;
     if (bytes) {
-        const mc_qmap p = map_of(e->y_scale, e->y_zp, e->y_dtype);
+        const mc_qmap p = mc_q_map_of(e->y_scale, e->y_zp, e->y_dtype);
         out.quantized = 1;
         out.zp = p.zp;
         out.flip = p.flip;
@@ -44,11 +38,7 @@ void mc_cpu_epilogue_q8(const mcomp_epilogue_q8 *e, int64_t m, int64_t n)
     if (!e->layernorm) return;
     const mc_norm_f32 norm = {.x = q.out.y, .y = q.out.y, .gamma = e->gamma, .beta = e->beta, .ld_x = q.out.ld, .ld_y = q.out.ld, .rows = m, .n = n,
                               .eps = e->ln_eps};
-    k->f32.norm(&norm);
-    for (int64_t i = 0; i < m && bytes; i++) {
-        out.y = (uint8_t *)e->y + i * e->ld_y;
-        k->int8.requantize(e->rows + i * n, n, &out);
-    }
+    mc_q_normalise(k, &norm, &out, e->ld_y);
 }
 
 void mc_cpu_quantize_q8(const float *x, int64_t ld_x, int64_t m, int64_t k, float scale, int32_t zp, uint8_t *y, int64_t ld_y, float *row_scale)

@@ -93,6 +93,12 @@ void mc_q_init(const mc_q_matrix *w, int32_t zp, int32_t *init)
 
 int mc_q_is_byte(const mc_type *t) { return t && (t->dtype == MCOMP_U8 || t->dtype == MCOMP_I8); }
 
+mc_qmap mc_q_map_of(float scale, int32_t zp, int32_t dtype)
+{
+    const int is_signed = dtype == MCOMP_I8;
+    return (mc_qmap){scale, (int32_t)((uint32_t)zp + (is_signed ? 128u : 0u)), is_signed ? 0x80 : 0};
+}
+
 int mc_q_map(const mc_node *n, const char *prefix, int32_t dtype, mc_qmap *p)
 {
     char scale[32], zp[32], type[32];
@@ -101,9 +107,7 @@ int mc_q_map(const mc_node *n, const char *prefix, int32_t dtype, mc_qmap *p)
     snprintf(type, sizeof type, "%s_dtype", prefix);
     if (dtype == 0) dtype = (int32_t)mc_attr_i(n, type, MCOMP_U8);
     const int64_t zero = mc_attr_i(n, zp, 0), shift = dtype == MCOMP_I8 ? 128 : 0;
-    p->scale = mc_attr_f(n, scale, 0.0f);
-    p->flip = dtype == MCOMP_I8 ? 0x80 : 0;
-    p->zp = (int32_t)(zero + shift);
+    *p = mc_q_map_of(mc_attr_f(n, scale, 0.0f), (int32_t)zero, dtype);
     return mc_node_attr(n, scale) && (dtype == MCOMP_U8 || dtype == MCOMP_I8) && zero + shift >= 0 && zero + shift <= 255;
 }
 
@@ -168,17 +172,24 @@ uint64_t mc_q_tile_scratch(const mc_kernels *k, const mc_qgemm_shape *s, int64_t
     return (uint64_t)(acc_bytes(m) + loaded_bytes(k, s, m) + floats);
 }
 
+void mc_q_normalise(const mc_kernels *k, const mc_norm_f32 *norm, const mc_qout *out, int64_t ld)
+{
+    k->f32.norm(norm);
+    for (int64_t i = 0; i < norm->rows && out->quantized; i++) {
+        mc_qout row = *out;
+        row.y = (uint8_t *)out->y + i * ld;
+        k->int8.requantize(norm->y + i * norm->ld_y, norm->n, &row);
+    }
+}
+
 static void normalise(const mc_q_tile *t, float *rows, int64_t ld)
 {
     const mc_q_finish *f = t->finish;
     const mc_norm_f32 norm = {.x = rows, .y = rows, .gamma = f->gamma, .beta = f->beta, .ld_x = ld, .ld_y = ld, .rows = t->m,
                               .n = t->cols, .eps = f->eps};
-    t->kernels->f32.norm(&norm);
-    for (int64_t i = 0; i < t->m && f->out.quantized; i++) {
-        mc_qout out = f->out;
-        out.y = (uint8_t *)t->y + i * t->ld;
-        t->kernels->int8.requantize(rows + i * ld, t->cols, &out);
-    }
+    mc_qout out = f->out;
+    out.y = t->y;
+    mc_q_normalise(t->kernels, &norm, &out, t->ld);
 }
 
 void mc_q_tile_run(const mc_q_tile *t)

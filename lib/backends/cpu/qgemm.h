@@ -35,6 +35,8 @@ static inline int64_t mc_q_padded(int64_t n) { return (n + MC_QGEMM_LANES - 1) /
 void mc_q_init(const mc_q_matrix *w, int32_t zp, int32_t *init);
 
 /* x_scale, x_zp, x_dtype (prefix "x") and so on; dtype MCOMP_U8 or MCOMP_I8, 0: from the attribute. 0 = not usable. */
+/* Parameters in the domain of unsigned bytes that the kernels work in; zp of dtype u8 or s8. */
+mc_qmap mc_q_map_of(float scale, int32_t zp, int32_t dtype);
 int mc_q_map(const mc_node *n, const char *prefix, int32_t dtype, mc_qmap *p);
 
 /* What follows the sums; constants of the node. */
@@ -69,6 +71,8 @@ typedef struct mc_q_tile {
 
 uint64_t mc_q_tile_scratch(const mc_kernels *k, const mc_qgemm_shape *s, int64_t m, const mc_q_finish *f);
 void mc_q_tile_run(const mc_q_tile *t);
+/* LayerNormalization of rows in place; then, if out is quantized, they become rows of out (ld elements apart). */
+void mc_q_normalise(const mc_kernels *k, const mc_norm_f32 *norm, const mc_qout *out, int64_t ld);
 
 /* Runs the tasks over the pool, or in the caller if they are too little to wake it for. */
 void mc_q_parallel(const mc_cpu_step *s, const mcomp_run_args *a, int64_t tasks, double macs, mcomp_bk_task_fn fn, void *ctx);
