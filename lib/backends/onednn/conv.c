@@ -127,16 +127,8 @@ int32_t dn_conv_claim(mcomp_bk_instance *b, const mcomp_bk_node *n, mcomp_claim 
     return 1;
 }
 
-typedef struct conv_work {
-    const mcomp_bk_program *p;
-    const mcomp_run_args *a;
-    int64_t tiles;
-    int32_t status;
-} conv_work;
-
-static void conv_task(void *ctx, int64_t task, int32_t worker)
+static int32_t conv_task(const dn_work *w, int64_t task, int32_t worker)
 {
-    conv_work *w = ctx;
     const mcomp_bk_program *p = w->p;
     const dn_window *s = &p->win;
     const int64_t part = task % p->cut.count, at = task / p->cut.count, image = at / w->tiles;
@@ -145,25 +137,18 @@ static void conv_task(void *ctx, int64_t task, int32_t worker)
     dn_window_key(s, y0, y1, dn_part_size(&p->cut, part), key, &first);
     const dn_tile t = {.k = dn_find(p, key), .part = part, .src = (const uint8_t *)w->a->buffers[p->x].data + (image * s->h + first) * s->w * s->c * element,
                        .row = (image * s->oh + y0) * s->ow, .rows = (y1 - y0) * s->ow, .oy = y0, .worker = worker};
-    const int32_t st = dn_tile_run(p, w->a, &t);
-    if (st != MCOMP_OK) __atomic_store_n(&w->status, st, __ATOMIC_RELAXED);
+    return dn_tile_run(p, w->a, &t);
 }
 
 static int32_t conv_run(const mcomp_bk_program *p, const mcomp_run_args *a)
 {
     const dn_window *s = &p->win;
     const mcomp_bk_buffer *y = &a->buffers[p->y];
-    conv_work w = {.p = p, .a = a, .tiles = (s->oh + s->rows - 1) / s->rows};
+    dn_work w = {.p = p, .a = a, .task = conv_task, .tiles = (s->oh + s->rows - 1) / s->rows};
     const int32_t st = dn_window_check(s, &a->buffers[p->x]);
     if (st != MCOMP_OK) return st;
     const double macs = (double)y->dims[0] * (double)(s->oh * s->ow) * (double)p->cut.m * (double)(p->k * s->kh * s->kw);
-    const int64_t tasks = y->dims[0] * w.tiles * p->cut.count;
-    if (macs < INLINE_US * 1e3 * dn_rate(p->e.integer)) {
-        for (int64_t i = 0; i < tasks; i++) conv_task(&w, i, 0);
-    } else {
-        dn_host->parallel_for(a->pool, tasks, conv_task, &w);
-    }
-    return w.status == MCOMP_OK ? MCOMP_OK : dn_host->fail(w.status, "onednn", "a primitive failed");
+    return dn_work_run(&w, y->dims[0] * w.tiles * p->cut.count, macs < INLINE_US * 1e3 * dn_rate(p->e.integer));
 }
 
 static int32_t add_primitives(mcomp_bk_program *p, const conv_shape *s)

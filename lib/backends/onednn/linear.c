@@ -127,15 +127,8 @@ int32_t dn_linear_claim(mcomp_bk_instance *b, const mcomp_bk_node *n, mcomp_clai
     return 1;
 }
 
-typedef struct linear_work {
-    const mcomp_bk_program *p;
-    const mcomp_run_args *a;
-    int64_t rows, tile;
-    int32_t status; /* any task's failure */
-} linear_work;
-
 /* Rows of X as the primitive reads them: in place, or quantized into the worker's scratch. */
-static const uint8_t *input_rows(const linear_work *w, int64_t row, int64_t rows, int32_t worker, float **scale)
+static const uint8_t *input_rows(const dn_work *w, int64_t row, int64_t rows, int32_t worker, float **scale)
 {
     const mcomp_bk_program *p = w->p;
     const uint8_t *x = w->a->buffers[p->x].data;
@@ -148,9 +141,8 @@ static const uint8_t *input_rows(const linear_work *w, int64_t row, int64_t rows
     return copy;
 }
 
-static void linear_task(void *ctx, int64_t task, int32_t worker)
+static int32_t linear_task(const dn_work *w, int64_t task, int32_t worker)
 {
-    linear_work *w = ctx;
     const mcomp_bk_program *p = w->p;
     const int64_t row = task / p->cut.count * w->tile, part = task % p->cut.count, element = p->e.integer ? 1 : 4;
     const int64_t rows = w->rows - row < w->tile ? w->rows - row : w->tile;
@@ -164,23 +156,18 @@ static void linear_task(void *ctx, int64_t task, int32_t worker)
                            .worker = worker};
         st = dn_tile_run(p, w->a, &t);
     }
-    if (st != MCOMP_OK) __atomic_store_n(&w->status, st, __ATOMIC_RELAXED);
+    return st;
 }
 
 static int32_t linear_run(const mcomp_bk_program *p, const mcomp_run_args *a)
 {
     const mcomp_bk_buffer *y = &a->buffers[p->y];
-    linear_work w = {.p = p, .a = a, .rows = 1, .tile = TILE};
+    dn_work w = {.p = p, .a = a, .task = linear_task, .rows = 1, .tile = TILE};
     for (int32_t i = 0; i + 1 < y->rank; i++) w.rows *= y->dims[i];
     if (w.rows == 0) return MCOMP_OK;
     if (w.rows <= 2 * TILE) w.tile = TILE / 2; /* two or more tasks from 33 rows on */
     const int64_t tasks = (w.rows + w.tile - 1) / w.tile * p->cut.count;
-    if ((double)w.rows * (double)p->k * (double)p->cut.m < INLINE_US * 1e3 * dn_rate(p->e.integer)) {
-        for (int64_t i = 0; i < tasks; i++) linear_task(&w, i, 0);
-    } else {
-        dn_host->parallel_for(a->pool, tasks, linear_task, &w);
-    }
-    return w.status == MCOMP_OK ? MCOMP_OK : dn_host->fail(w.status, "onednn", "a primitive failed");
+    return dn_work_run(&w, tasks, (double)w.rows * (double)p->k * (double)p->cut.m < INLINE_US * 1e3 * dn_rate(p->e.integer));
 }
 
 /* Part of the columns of an integer W [K,N] as a matrix of its own: the library refuses to reorder a strided view of bytes where it has to

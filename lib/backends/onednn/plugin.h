@@ -95,6 +95,16 @@ typedef struct dn_tile {
     int32_t worker;
 } dn_tile;
 
+/* One run cut into tasks. */
+typedef struct dn_work {
+    const mcomp_bk_program *p;
+    const mcomp_run_args *a;
+    int32_t (*task)(const struct dn_work *w, int64_t index, int32_t worker);
+    int64_t rows, tile; /* products: rows in all, and of a task */
+    int64_t tiles;      /* windows: of an image */
+    int32_t status;     /* of a task that failed */
+} dn_work;
+
 extern const mcomp_host_api *dn_host;
 
 /* ---- primitive.c ---- */
@@ -112,6 +122,8 @@ int32_t dn_pack(mcomp_bk_program *p, const mcomp_bk_compile *c, const mcomp_bk_v
                 const char *what);
 /* One reorder by pd; 0 = done. */
 int dn_reorder_run(mcomp_bk_instance *b, dnnl_primitive_desc_t pd, const dc_md *from, const dc_md *to, const void *data, void *out);
+/* All tasks, in the pool or (here) in the calling thread. */
+int32_t dn_work_run(dn_work *w, int64_t tasks, int here);
 void dn_program_clear(mcomp_bk_program *p); /* frees what a program holds, not the program */
 int32_t dn_slot(const mcomp_bk_compile *c, const mcomp_bk_value *v);
 int32_t dn_fail(int32_t code, const mcomp_bk_node *n, const char *message);

@@ -86,16 +86,8 @@ int32_t dn_pool_claim(mcomp_bk_instance *b, const mcomp_bk_node *n, mcomp_claim 
     return 1;
 }
 
-typedef struct pool_work {
-    const mcomp_bk_program *p;
-    const mcomp_run_args *a;
-    int64_t tiles;
-    int32_t status;
-} pool_work;
-
-static void pool_task(void *ctx, int64_t task, int32_t worker)
+static int32_t pool_task(const dn_work *w, int64_t task, int32_t worker)
 {
-    pool_work *w = ctx;
     const mcomp_bk_program *p = w->p;
     const dn_window *s = &p->win;
     const int64_t image = task / w->tiles, y0 = task % w->tiles * s->rows, y1 = y0 + s->rows < s->oh ? y0 + s->rows : s->oh;
@@ -104,23 +96,18 @@ static void pool_task(void *ctx, int64_t task, int32_t worker)
     dn_window_key(s, y0, y1, s->c, key, &first);
     const uint8_t *x = (const uint8_t *)w->a->buffers[p->x].data + (image * s->h + first) * s->w * s->c * element;
     uint8_t *y = (uint8_t *)w->a->buffers[p->y].data + (image * s->oh + y0) * s->ow * s->c * element;
-    const int32_t st = dn_execute(p, dn_find(p, key), 0, x, y, (uint8_t *)w->a->worker_scratch + (uint64_t)worker * w->a->worker_scratch_stride);
-    if (st != MCOMP_OK) __atomic_store_n(&w->status, st, __ATOMIC_RELAXED);
+    return dn_execute(p, dn_find(p, key), 0, x, y, (uint8_t *)w->a->worker_scratch + (uint64_t)worker * w->a->worker_scratch_stride);
 }
 
 static int32_t pool_run(const mcomp_bk_program *p, const mcomp_run_args *a)
 {
     const dn_window *s = &p->win;
     const int64_t images = a->buffers[p->y].dims[0];
-    pool_work w = {.p = p, .a = a, .tiles = (s->oh + s->rows - 1) / s->rows};
+    dn_work w = {.p = p, .a = a, .task = pool_task, .tiles = (s->oh + s->rows - 1) / s->rows};
     const int32_t st = dn_window_check(s, &a->buffers[p->x]);
     if (st != MCOMP_OK) return st;
-    if ((double)images * (double)(s->oh * s->ow * s->c) * (double)(s->kh * s->kw) < INLINE_VALUES) {
-        for (int64_t i = 0; i < images * w.tiles; i++) pool_task(&w, i, 0);
-    } else {
-        dn_host->parallel_for(a->pool, images * w.tiles, pool_task, &w);
-    }
-    return w.status == MCOMP_OK ? MCOMP_OK : dn_host->fail(w.status, "onednn", "a primitive failed");
+    const double values = (double)images * (double)(s->oh * s->ow * s->c) * (double)(s->kh * s->kw);
+    return dn_work_run(&w, images * w.tiles, values < INLINE_VALUES);
 }
 
 int32_t dn_pool_compile(mcomp_bk_program *p, const mcomp_bk_compile *c)

@@ -162,6 +162,21 @@ int32_t dn_execute(const mcomp_bk_program *p, const dn_primitive *k, int64_t par
     return MCOMP_OK;
 }
 
+static void work_task(void *ctx, int64_t index, int32_t worker)
+{
+    dn_work *w = ctx;
+    const int32_t st = w->task(w, index, worker);
+    if (st != MCOMP_OK) __atomic_store_n(&w->status, st, __ATOMIC_RELAXED);
+}
+
+int32_t dn_work_run(dn_work *w, int64_t tasks, int here)
+{
+    if (!here) dn_host->parallel_for(w->a->pool, tasks, work_task, w);
+    else
+        for (int64_t i = 0; i < tasks; i++) work_task(w, i, 0);
+    return w->status == MCOMP_OK ? MCOMP_OK : dn_host->fail(w->status, "onednn", "a primitive failed");
+}
+
 dn_parts dn_cut(int64_t m, double most)
 {
     const int64_t parts = most < 2.0 ? 1 : most > DN_MAX_PARTS ? DN_MAX_PARTS : (int64_t)most;

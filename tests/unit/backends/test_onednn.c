@@ -1,37 +1,5 @@
 /* The oneDNN plugin through its table, as the library loads it: claims, every tile shape, epilogues, refusals. */
-#include <dlfcn.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "kernels/kernels.h"
-#include "runtime/registry.h"
-#include "support/node.h"
-#include "support/support.h"
-
-static const mcomp_backend_api *api;
-static mcomp_bk_instance *instance;
-
-static void open_plugin(void)
-{
-    const char *path = getenv("ONEDNN_PLUGIN");
-    void *dl = dlopen(path ? path : ONEDNN_PLUGIN, RTLD_NOW | RTLD_LOCAL);
-    ck_assert_msg(dl != NULL, "%s", dlerror());
-    mcomp_backend_entry_fn entry;
-    void *symbol = dlsym(dl, "mcomp_backend_entry");
-    ck_assert(symbol != NULL);
-    memcpy(&entry, &symbol, sizeof entry);
-    api = entry(mc_host_api());
-    ck_assert(api != NULL);
-    ck_assert_int_gt(api->score(), 0);
-    mc_ck_ok(api->create(&instance, 0, NULL, NULL, 0));
-    mc_ck_ok(api->self_test(instance));
-}
-
-static void close_plugin(void)
-{
-    api->destroy(instance);
-    instance = NULL;
-}
+#include "onednn_case.h"
 
 static void check(const char *op, const char *attrs, uint32_t constant, int32_t n_in, mc_tensor *const *in)
 {
@@ -101,17 +69,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("onednn");
-    TCase *t = tcase_create("plugin");
-    if (mc_cpu_isa() < MC_ISA_AVX2) {
-        puts("1..0 # SKIP oneDNN needs AVX2");
-        return 0;
-    }
-    tcase_add_checked_fixture(t, open_plugin, close_plugin);
-    tcase_add_test(t, linear);
-    tcase_add_test(t, conv);
-    tcase_add_test(t, any_number_of_threads);
-    tcase_add_test(t, refusals);
-    suite_add_tcase(s, t);
-    return mc_test_main(s);
+    const TTest *const tests[] = {linear, conv, any_number_of_threads, refusals};
+    return run_suite("onednn", tests, sizeof tests / sizeof *tests);
 }

@@ -69,16 +69,19 @@ static inline void st_put_file(const char *name, const char *header, size_t data
     free(f.bytes);
 }
 
-static inline int st_count_files(void)
+/* Files whose name has `part` in it. */
+static inline int st_count(const char *part)
 {
-    char cmd[128];
+    char cmd[160];
     int n = -1;
-    snprintf(cmd, sizeof cmd, "ls -A %s | wc -l", st_dir);
+    snprintf(cmd, sizeof cmd, "ls -A %s | grep -c -F -- '%s'", st_dir, part);
     FILE *f = popen(cmd, "r");
     ck_assert_int_eq(fscanf(f, "%d", &n), 1);
     pclose(f);
     return n;
 }
+
+static inline int st_count_files(void) { return st_count(""); }
 
 static inline void st_setup(void)
 {

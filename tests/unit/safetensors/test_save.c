@@ -188,17 +188,6 @@ START_TEST(a_full_disk_leaves_the_old_file)
 }
 END_TEST
 
-static int count_shards(void)
-{
-    char cmd[160];
-    int n = -1;
-    snprintf(cmd, sizeof cmd, "ls %s | grep -c -- -of-", st_dir);
-    FILE *f = popen(cmd, "r");
-    ck_assert_int_eq(fscanf(f, "%d", &n), 1);
-    pclose(f);
-    return n;
-}
-
 START_TEST(sharded)
 {
     mcomp_save_options o = {.size = sizeof o, .shard_bytes = 12};
@@ -209,7 +198,7 @@ START_TEST(sharded)
     static const int64_t one = 1;
     mc_ck_ok(mc_safetensors_save(g, st_path("all.safetensors"), NULL));
     mc_ck_ok(mc_safetensors_save(g, st_path("m.safetensors"), &o)); /* 8 | 8 | 8 + 3 */
-    ck_assert_int_eq(count_shards(), 3);
+    ck_assert_int_eq(st_count("-of-"), 3);
     mc_ck_ok(mc_safetensors_open(&s, NULL, st_path("m.safetensors.index.json")));
     ck_assert_int_eq(s->n, 4);
     ck_assert_int_eq(s->n_buffers, 3);
@@ -222,18 +211,18 @@ START_TEST(sharded)
     mc_ck_fails(mc_safetensors_save(g, st_path("m.safetensors"), &o), MCOMP_PATH);
     o.overwrite = 1;
     mc_ck_ok(mc_safetensors_save(g, st_path("m.safetensors"), &o));
-    ck_assert_int_eq(count_shards(), 3);
+    ck_assert_int_eq(st_count("-of-"), 3);
     mc_ck_ok(mc_graph_create(&other, "o"));
     constant(other, "only", MCOMP_F32, 1, &one, NULL);
     mc_ck_ok(mc_safetensors_save(other, st_path("m.safetensors"), &o));
-    ck_assert_int_eq(count_shards(), 1);
+    ck_assert_int_eq(st_count("-of-"), 1);
     mc_graph_destroy(other);
     mc_ck_ok(mc_graph_create(&other, "nothing"));
     mc_ck_ok(mc_safetensors_save(other, st_path("m.safetensors"), &o));
-    ck_assert_int_eq(count_shards(), 0);
+    ck_assert_int_eq(st_count("-of-"), 0);
     o.shard_bytes = 1; /* smaller than any tensor */
     mc_ck_ok(mc_safetensors_save(g, st_path("m.safetensors"), &o));
-    ck_assert_int_eq(count_shards(), 4);
+    ck_assert_int_eq(st_count("-of-"), 4);
     ck_assert_int_eq(st_count_files(), 4 + 3);
     mc_graph_destroy(other);
     mc_graph_destroy(g);
