@@ -65,12 +65,12 @@ static inline mcomp_graph *net_mlp(mcomp_context *ctx, float dropout)
     return g;
 }
 
-/* Class k of a sample follows from its coordinates: learnable, not linearly separable at once. */
+/* Class k of a sample follows from its coordinates: learnable, not by one linear layer alone. */
 static inline int64_t net_sample(int64_t i, float x[IN])
 {
     uint64_t seed = (uint64_t)i * 977 + 5;
     for (int k = 0; k < IN; k++) x[k] = mc_test_random(&seed);
-    return x[0] * x[1] > 0.1f ? 0 : x[2] > x[3] ? 1 : 2;
+    return x[0] + x[1] > 0.3f ? 0 : x[2] > x[3] ? 1 : 2;
 }
 
 static inline void net_batch(int64_t first, int64_t n, mcomp_tensor **x, mcomp_tensor **label)
