@@ -12,6 +12,7 @@
 #include <mcomp/session.h>
 #include <mcomp/status.h>
 #include <mcomp/tensor.h>
+#include <mcomp/tokenizer.h>
 #include <mcomp/types.h>
 #include <mcomp/version.h>
 
