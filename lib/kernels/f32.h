@@ -104,6 +104,40 @@ typedef struct mc_depthwise_f32 {
     int64_t taps, pixels, x_step, ld_y, n;
 } mc_depthwise_f32;
 
+/* ---- training ----------------------------------------------------------------------------------------------------- */
+
+/* One Adam step of n parameters (Kingma and Ba, 2015; decoupled decay: Loshchilov and Hutter, 2019). With g' = (scale g + l2 p) mask:
+ *   m = beta1 m + (1 - beta1) g';  v = beta2 v + (1 - beta2) g'^2;  p = (p decay - step m / (sqrt(v) root + eps)) mask
+ * step and root carry the learning rate and the bias corrections. u not NULL (LAMB): p stays, u = step m / (sqrt(v) root + eps) + l2 p,
+ * and g' has no l2 term. mask NULL: ones. */
+typedef struct mc_adam_f32 {
+    float *p, *m, *v, *u;
+    const float *g, *mask;
+    int64_t n;
+    float scale, l2, decay, beta1, beta2, step, root, eps;
+} mc_adam_f32;
+
+/* One step of gradient descent with momentum: g' = (scale g + l2 p) mask; b = momentum b + g'; d = nesterov ? g' + momentum b : b;
+ * p = (p - lr d) mask. b NULL: d = g'. */
+typedef struct mc_sgd_f32 {
+    float *p, *b;
+    const float *g, *mask;
+    int64_t n;
+    float scale, l2, momentum, lr;
+    int32_t nesterov;
+} mc_sgd_f32;
+
+/* y[i] = x[i] * scale where the random number of element first + i is at least threshold, else 0. The number of element e is word
+ * (e % 64) / 16 of the Philox block (mc_rng_block) with counter 16 (e / 64) + e % 16. first: a multiple of 64. */
+typedef struct mc_dropout_f32 {
+    const float *x;
+    float *y;
+    int64_t n, first;
+    uint64_t seed, stream;
+    uint32_t threshold;
+    float scale;
+} mc_dropout_f32;
+
 typedef struct mc_kernels_f32 {
     void (*gemm)(const mc_gemm_f32 *g);
     /* B [k][n] with strides (row, col), one of them 1, into panels [ceil(n/16)][k][16], zero-padded, times scale. */
@@ -129,6 +163,9 @@ typedef struct mc_kernels_f32 {
     void (*lstm)(const float *gates, float *c, float *h, int64_t n);
     /* out[c][r] = in[r][c] for 4-byte elements. */
     void (*transpose)(const float *in, int64_t ld_in, float *out, int64_t ld_out, int64_t rows, int64_t cols);
+    void (*adam)(const mc_adam_f32 *s);
+    void (*sgd)(const mc_sgd_f32 *s);
+    void (*dropout)(const mc_dropout_f32 *d);
 } mc_kernels_f32;
 
 #endif

@@ -53,6 +53,15 @@ mc_value *mc_grad_conv(mc_op_grad *c, const char *op, mc_value *a, mc_value *b, 
 mc_value *mc_grad_channel_sum(mc_op_grad *c, mc_value *dy);
 int32_t mc_grad_recurrent(mc_op_grad *c); /* RNN, GRU, LSTM (op_rnn_grad.c) */
 int32_t mc_grad_pool(mc_op_grad *c, int max, int global);
+int32_t mc_grad_quantize(mc_op_grad *c); /* QuantizeLinear and DequantizeLinear (op_qdq_grad.c) */
+int32_t mc_grad_dequantize(mc_op_grad *c);
+/* What is known of x's shape is known of its gradient d. */
+static inline void mc_grad_shape_like(mc_value *d, const mc_value *x)
+{
+    const int32_t dtype = d->type.dtype; /* the gradient of a quantized integer is a float */
+    d->type = x->type;
+    d->type.dtype = dtype;
+}
 /* Rank of v; the gradient fails with NO_GRADIENT if it is unknown (-1). */
 int32_t mc_grad_rank(mc_op_grad *c, const mc_value *v);
 

@@ -78,10 +78,10 @@ static int32_t forward(const mc_op_run *r)
     return MCOMP_OK;
 }
 
-/* Between float types; integers end the path. */
+/* Between float types; integers end the path, but for quantized ones, whose gradient is a float. */
 static int32_t gradient(mc_op_grad *c)
 {
-    if (mc_grad_wants(c, 0)) c->dx[0] = mc_grad_mask(c, c->dy[0], c->x[0]);
+    if (mc_grad_wants(c, 0)) c->dx[0] = mc_dtype_is_float(c->x[0]->type.dtype) ? mc_grad_mask(c, c->dy[0], c->x[0]) : c->dy[0];
     return c->status;
 }
 

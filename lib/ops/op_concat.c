@@ -104,7 +104,7 @@ static int32_t gradient(mc_op_grad *c)
     c->status = mc_node_set_i(n, "axis", axis);
     mc_grad_end(c, n);
     for (int32_t i = 0; i < c->n_in && c->status == MCOMP_OK; i++) {
-        n->out[i]->type = c->x[i]->type; /* what is known of x is known of its gradient */
+        mc_grad_shape_like(n->out[i], c->x[i]);
         c->dx[i] = n->out[i];
     }
     return c->status;

@@ -1,5 +1,6 @@
 /* Normalizations with one scale and shift a channel of X [N,C,...]:
- *   BatchNormalization (inference): y = (x - mean[c]) / sqrt(var[c] + eps) * scale[c] + bias[c]
+ *   BatchNormalization: y = (x - mean[c]) / sqrt(var[c] + eps) * scale[c] + bias[c], with training_mode by the moments of the batch
+ *     (variance by n, not n - 1); the running ones go on: running = momentum * running + (1 - momentum) * the batch's
  *   InstanceNormalization: mean and variance of each (n, c) plane; GroupNormalization (21): of each (n, group).
  * Moments in double. */
 #include "ops/grad.h"
@@ -15,8 +16,9 @@ static int32_t infer_batch(mc_infer *c)
     int32_t st = MCOMP_OK;
     MC_TRY(mc_nn_need_float(c, 0));
     MC_TRY(mc_infer_same(c, 0, 0));
-    if (mc_attr_i(c->node, "training_mode", 0) != 0 || c->n_out > 1)
-        return mc_infer_fail(c, MCOMP_UNSUPPORTED, "training mode is not supported; export the model for inference");
+    if (mc_attr_i(c->node, "training_mode", 0) == 0 && c->n_out > 1)
+        return mc_infer_fail(c, MCOMP_UNSUPPORTED, "%d outputs without training_mode", c->n_out);
+    for (int32_t k = 1; k < c->n_out; k++) MC_TRY(mc_infer_same(c, k, k + 2));
     if (c->in[0]->rank == 0) return mc_infer_fail(c, MCOMP_SHAPE, "the input is a scalar");
     for (int32_t i = 1; i < 5; i++) {
         MC_TRY(mc_nn_need_float(c, i));
@@ -59,19 +61,38 @@ done:
     return st;
 }
 
+/* Mean and variance of channel c over images and positions. */
+static void channel_moments(const mc_tensor *x, int64_t images, int64_t channels, int64_t plane, int64_t c, double *mean, double *var)
+{
+    double sum = 0.0, square = 0.0;
+    for (int64_t m = 0; m < images; m++)
+        for (int64_t i = 0; i < plane; i++) sum += mc_nn_at(x, (m * channels + c) * plane + i);
+    *mean = sum / (double)(images * plane);
+    for (int64_t m = 0; m < images; m++)
+        for (int64_t i = 0; i < plane; i++) {
+            const double d = mc_nn_at(x, (m * channels + c) * plane + i) - *mean;
+            square += d * d;
+        }
+    *var = square / (double)(images * plane);
+}
+
 static int32_t forward_batch(const mc_op_run *r)
 {
     const int32_t st = mc_nn_recheck(r, infer_batch, 0);
     if (st != MCOMP_OK) return st;
     const mc_tensor *x = r->in[0];
-    const int64_t n = x->shape.dim[0], ch = x->shape.rank > 1 ? x->shape.dim[1] : 1;
+    const int64_t images = x->shape.dim[0], ch = x->shape.rank > 1 ? x->shape.dim[1] : 1;
     const int64_t plane = x->shape.rank > 2 ? mc_nn_extent(&x->shape, 2, x->shape.rank) : 1;
-    const double eps = (double)mc_attr_f(r->node, "epsilon", 1e-5f);
-    for (int64_t p = 0; p < n * ch; p++) {
-        const int64_t c = p % ch;
-        const double inv = 1.0 / sqrt(mc_nn_at(r->in[4], c) + eps), mean = mc_nn_at(r->in[3], c);
-        const double scale = mc_nn_at(r->in[1], c) * inv, bias = mc_nn_at(r->in[2], c);
-        for (int64_t i = p * plane; i < (p + 1) * plane; i++) mc_nn_put(r->out[0], i, (mc_nn_at(x, i) - mean) * scale + bias);
+    const double eps = (double)mc_attr_f(r->node, "epsilon", 1e-5f), momentum = (double)mc_attr_f(r->node, "momentum", 0.9f);
+    const int training = mc_attr_i(r->node, "training_mode", 0) != 0 && images * plane > 0; /* nothing is learnt from no elements */
+    for (int64_t c = 0; c < ch; c++) {
+        double moment[2] = {mc_nn_at(r->in[3], c), mc_nn_at(r->in[4], c)}, running[2] = {moment[0], moment[1]};
+        if (training) channel_moments(x, images, ch, plane, c, &moment[0], &moment[1]);
+        for (int32_t k = 1; k < r->n_out; k++)
+            if (r->out[k]) mc_nn_put(r->out[k], c, momentum * running[k - 1] + (1.0 - momentum) * moment[k - 1]);
+        const double scale = mc_nn_at(r->in[1], c) / sqrt(moment[1] + eps), bias = mc_nn_at(r->in[2], c);
+        for (int64_t p = c; p < images * ch; p += ch)
+            for (int64_t i = p * plane; i < (p + 1) * plane; i++) mc_nn_put(r->out[0], i, (mc_nn_at(x, i) - moment[0]) * scale + bias);
     }
     return MCOMP_OK;
 }
@@ -111,7 +132,7 @@ static int32_t forward_group(const mc_op_run *r)
     return st != MCOMP_OK ? st : run_blocks(r, mc_attr_i(r->node, "num_groups", 1));
 }
 
-static int32_t grad_batch(mc_op_grad *c) { return mc_grad_channel_norm(c, "fixed"); }
+static int32_t grad_batch(mc_op_grad *c) { return mc_grad_channel_norm(c, mc_attr_i(c->node, "training_mode", 0) ? "batch" : "fixed"); }
 static int32_t grad_instance(mc_op_grad *c) { return mc_grad_channel_norm(c, "instance"); }
 static int32_t grad_group(mc_op_grad *c) { return mc_grad_channel_norm(c, "group"); }
 

@@ -4,6 +4,7 @@
  *   dynamic: s = (max(0, max x) - min(0, min x)) / 255, z = clip(rne(-min / s), 0, 255), u8; an all-zero x gives s = 1, z = 0
  * Quantized types: u8 i8 u16 i16 u4 i4 u2 i2 (DequantizeLinear also i32); 8-bit floats are refused. */
 #include "kernels/kernels.h"
+#include "ops/grad.h"
 #include "ops/qdq.h"
 
 static int32_t refuse(const mc_infer *c, int32_t dtype)
@@ -113,11 +114,12 @@ static int32_t forward_dynamic(const mc_op_run *r)
 }
 
 const mc_op mc_op_QuantizeLinear = {.name = "QuantizeLinear", .domain = "", .version = 25, .since = 13, .min_in = 2, .max_in = 3,
-                                    .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer_quantize,
-                                    .forward = forward_quantize};
+                                    .min_out = 1, .max_out = 1, .traits = MC_OP_SURROGATE, .quant = MC_Q_NONE,
+                                    .infer = infer_quantize, .forward = forward_quantize, .gradient = mc_grad_quantize};
 const mc_op mc_op_DequantizeLinear = {.name = "DequantizeLinear", .domain = "", .version = 25, .since = 13, .min_in = 2,
                                       .max_in = 3, .min_out = 1, .max_out = 1, .traits = MC_OP_NO_FOLD, .quant = MC_Q_NONE,
-                                      .infer = infer_dequantize, .forward = forward_dequantize};
+                                      .infer = infer_dequantize, .forward = forward_dequantize,
+                                      .gradient = mc_grad_dequantize};
 const mc_op mc_op_DynamicQuantizeLinear = {.name = "DynamicQuantizeLinear", .domain = "", .version = 11, .since = 11, .min_in = 1,
-                                           .max_in = 1, .min_out = 3, .max_out = 3, .quant = MC_Q_NONE, .infer = infer_dynamic,
-                                           .forward = forward_dynamic};
+                                           .max_in = 1, .min_out = 3, .max_out = 3, .traits = MC_OP_SURROGATE, .quant = MC_Q_NONE,
+                                           .infer = infer_dynamic, .forward = forward_dynamic};

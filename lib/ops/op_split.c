@@ -86,7 +86,7 @@ static int32_t gradient(mc_op_grad *c)
     if (!n) return c->status;
     c->status = mc_node_set_i(n, "axis", mc_attr_i(c->node, "axis", 0));
     c->dx[0] = mc_grad_end(c, n);
-    if (c->dx[0]) c->dx[0]->type = c->x[0]->type;
+    if (c->dx[0]) mc_grad_shape_like(c->dx[0], c->x[0]);
     return c->status;
 }
 

@@ -73,7 +73,8 @@ enum {
     MC_OP_NONDETERMINISTIC = 8,
     MC_OP_VALUE_SHAPED = 16, /* output shape depends on input values that are usually known only at run time */
     MC_OP_CONTROL = 32,      /* has subgraphs; run by the executor, forward is NULL */
-    MC_OP_NO_FOLD = 64       /* never constant-folded (DequantizeLinear on weights, ConstantOfShape of big sizes ...) */
+    MC_OP_NO_FOLD = 64,      /* never constant-folded (DequantizeLinear on weights, ConstantOfShape of big sizes ...) */
+    MC_OP_SURROGATE = 128    /* integer outputs that carry the gradient of what they stand for (QuantizeLinear) */
 };
 /* How the operator behaves when its tensors are quantized (quantizer, integer fusion). */
 enum {

@@ -5,20 +5,38 @@
 
 typedef struct tape {
     mc_graph *g;
-    uint8_t *needs;   /* by value id: depends on a wanted value through float tensors */
+    uint8_t *needs;   /* by value id: depends on a wanted value through what carries gradients */
     mc_value **grad;  /* by value id: accumulated so far */
 } tape;
 
 static int is_float(const mc_value *v) { return mc_dtype_is_float(v->type.dtype); }
 
-/* Values that depend on the wanted ones. */
-static void spread(tape *t, mc_node *const *order, int64_t n)
+/* What can hold quantized numbers or their sums. */
+static int is_grid(const mc_value *v)
 {
-    for (int64_t i = 0; i < n; i++) {
-        int depends = 0;
-        for (int32_t k = 0; k < order[i]->n_in + order[i]->n_cap; k++) depends |= order[i]->in[k] && t->needs[order[i]->in[k]->id];
-        for (int32_t k = 0; depends && k < order[i]->n_out; k++)
-            if (order[i]->out[k] && is_float(order[i]->out[k])) t->needs[order[i]->out[k]->id] = 1;
+    switch (v->type.dtype) {
+    case MCOMP_I32: case MCOMP_I16: case MCOMP_U16: case MCOMP_I8: case MCOMP_U8:
+    case MCOMP_I4: case MCOMP_U4: case MCOMP_I2: case MCOMP_U2: return 1;
+    default: return 0;
+    }
+}
+
+/* Values that depend on the wanted ones: floats, integers that stand for floats (MC_OP_SURROGATE) and what is made of these, and
+ * results of operators of which not even the type is known. */
+static void spread(tape *t, mc_node *const *order, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const mc_node *n = order[i];
+        int depends = 0, grid = n->desc && (n->desc->traits & MC_OP_SURROGATE) != 0;
+        for (int32_t k = 0; k < n->n_in + n->n_cap; k++) {
+            if (!n->in[k] || !t->needs[n->in[k]->id]) continue;
+            depends = 1;
+            grid |= is_grid(n->in[k]);
+        }
+        for (int32_t k = 0; depends && k < n->n_out; k++) {
+            const mc_value *v = n->out[k];
+            if (v && (is_float(v) || v->type.dtype == MCOMP_UNDEFINED || (grid && is_grid(v)))) t->needs[v->id] = 1;
+        }
     }
 }
 
@@ -59,7 +77,7 @@ static int32_t backward(tape *t, const mc_node *n)
     if (!any) goto done;
     any = 0;
     for (int32_t i = 0; i < n->n_in; i++) {
-        c->want[i] = n->in[i] && is_float(n->in[i]) && t->needs[n->in[i]->id];
+        c->want[i] = n->in[i] && t->needs[n->in[i]->id];
         any |= c->want[i];
     }
     for (int32_t i = n->n_in; i < n->n_in + n->n_cap; i++) any |= t->needs[n->in[i]->id];
@@ -107,7 +125,10 @@ int32_t mc_gradient(mc_graph *g, mc_value *loss, int64_t n_wrt, mc_value *const 
     t.grad = mc_calloc((size_t)n_values + 1, sizeof *t.grad);
     if (!order || !t.needs || !t.grad) MC_TRY(MCOMP_NO_MEMORY);
     for (int64_t i = 0; i < n; i++) order[i] = g->order[i];
-    for (int64_t i = 0; i < n_wrt; i++) t.needs[wrt[i]->id] = 1;
+    for (int64_t i = 0; i < n_wrt; i++) {
+        if (!is_float(wrt[i])) MC_FAIL(MCOMP_DTYPE, wrt[i]->name, "no gradient by %s", mc_dtype_name(wrt[i]->type.dtype));
+        t.needs[wrt[i]->id] = 1;
+    }
     spread(&t, order, n);
     MC_TRY(seed(&t, loss));
     for (int64_t i = n - 1; i >= 0; i--) MC_TRY(backward(&t, order[i]));

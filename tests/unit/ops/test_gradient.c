@@ -210,7 +210,8 @@ START_TEST(all_rows_are_checked)
     const int32_t n = mc_op_all(&table);
     for (int32_t i = 0; i < n; i++) {
         char name[64];
-        int found = table[i]->gradient == NULL || strstr("Sign Floor Ceil Round", table[i]->name) != NULL; /* steps_are_flat */
+        int found = table[i]->gradient == NULL || strstr("Sign Floor Ceil Round", table[i]->name) != NULL || /* steps_are_flat */
+                    strstr("QuantizeLinear DequantizeLinear", table[i]->name) != NULL;                     /* test_gradient_qdq.c */
         snprintf(name, sizeof name, "%s%s", table[i]->domain[0] ? "mcomp." : "", table[i]->name);
         for (size_t k = 0; !found && k < sizeof rows / sizeof *rows; k++) found = strcmp(rows[k].op, name) == 0;
         ck_assert_msg(found, "%s has a gradient and no row in gradient_rows.h", name);
