@@ -8,9 +8,11 @@
 #include <mcomp/dataset.h>
 #include <mcomp/graph.h>
 #include <mcomp/quantizer.h>
+#include <mcomp/trainer.h>
 #include <mcomp/session.h>
 #include <mcomp/status.h>
 #include <mcomp/tensor.h>
+#include <mcomp/tokenizer.h>
 #include <mcomp/types.h>
 #include <mcomp/version.h>
 

@@ -176,6 +176,8 @@ const char *mc_json_string(const mc_json *j);         /* NULL when not a string 
 int mc_json_has_nul(const mc_json *j);                /* a string with a NUL character in it, where mc_json_string seems to end */
 int mc_json_int(const mc_json *j, int64_t *out);      /* 1 = it is an integer */
 int mc_json_number(const mc_json *j, double *out);
+int mc_json_bool(const mc_json *j, int *out);          /* 1 = it is true or false */
+int mc_json_is_null(const mc_json *j);                /* absent (NULL) counts as null */
 /* Setters: value handed over to the container. Return status. */
 int32_t mc_json_set(mc_json *obj, const char *key, mc_json *value);
 int32_t mc_json_set_string(mc_json *obj, const char *key, const char *value);
@@ -185,6 +187,8 @@ int32_t mc_json_append(mc_json *arr, mc_json *value);
 mc_json *mc_json_new_string(const char *value);
 mc_json *mc_json_new_int(int64_t value);
 mc_json *mc_json_new_number(double value);
+mc_json *mc_json_new_bool(int value);
+mc_json *mc_json_new_null(void);
 int32_t mc_json_dump(const mc_json *j, mc_str *out);
 
 #endif

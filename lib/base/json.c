@@ -76,6 +76,15 @@ int mc_json_number(const mc_json *j, double *out)
     return 1;
 }
 
+int mc_json_bool(const mc_json *j, int *out)
+{
+    if (!json_is_boolean(in(j))) return 0;
+    *out = json_is_true(in(j));
+    return 1;
+}
+
+int mc_json_is_null(const mc_json *j) { return !j || json_is_null(in(j)); }
+
 int32_t mc_json_set(mc_json *obj, const char *key, mc_json *value)
 {
     return json_object_set_new(in(obj), key, in(value)) == 0 ? MCOMP_OK : mc_fail(MCOMP_NO_MEMORY, key, "JSON value not stored");
@@ -95,6 +104,8 @@ mc_json *mc_json_new_string(const char *value)
     return out_of(j ? j : json_string(mc_escape(buf, sizeof buf, value))); /* invalid UTF-8 is escaped */
 }
 mc_json *mc_json_new_int(int64_t value) { return out_of(json_integer(value)); }
+mc_json *mc_json_new_bool(int value) { return out_of(json_boolean(value)); }
+mc_json *mc_json_new_null(void) { return out_of(json_null()); }
 mc_json *mc_json_new_number(double value) { return isfinite(value) ? out_of(json_real(value)) : out_of(json_null()); }
 
 static int dump_cb(const char *buffer, size_t size, void *data) { return mc_str_append_bytes(data, buffer, size) == MCOMP_OK ? 0 : -1; }

@@ -12,6 +12,7 @@ LAYER = {"base": 0, "tensor": 1, "graph": 2, "kernels": 2, "ops": 3, "onnx": 4, 
 # Same-layer or upward includes that the design allows.
 ALLOWED = {("kernels", "base"), ("runtime", "backends"), ("onnx", "safetensors")} # the public load and save choose by file kind
 FOREIGN = {"protobuf-c": "onnx", "onnx_min.pb-c.h": "onnx", "dnnl": "backends/onednn", "oneapi/": "backends/onednn", "jansson.h": "base",
+           "utf8proc.h": "data", "pcre2.h": "data",
            "yaml.h": "recipe", "cuda": "backends/cuda"}
 TOP = {"lib", "include", "examples", "bindings", "tests", "docs", "pkgconfig", ".ci", "meson.build", "meson_options.txt", ".clang-format",
        ".editorconfig", ".gitignore", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}
