@@ -17,7 +17,10 @@
  * A_t[i][kk] = a[tap[t] + i*a_row + kk*a_col] (tap NULL: one tap at 0); one of a_row, a_col is 1. Convolutions use one tap a
  * row of the kernel. B comes in panels of MC_GEMM_PANEL columns: B[r][16*p + c] = b[p*b_panel + r*b_row + c]. Packed
  * panels (pack) have b_row = 16 and b_panel = 16 * rows; plain row-major B has b_row = ld and b_panel = 16. Only the
- * columns below n are read. Sums run over r in order, fused multiply-add, in blocks that depend on k and taps only. */
+ * columns below n are read. Sums run over r in order, fused multiply-add, in blocks that depend on k and taps only.
+ *
+ * With `tiles` 1, A is what pack_rows of the same tier wrote for these m and k (a_row and a_col are not read): reading columns of
+ * a matrix, or rows a power of two apart, would miss the L1 cache at every step. */
 #define MC_GEMM_PANEL 16
 typedef struct mc_gemm_f32 {
     const float *a;
@@ -27,6 +30,7 @@ typedef struct mc_gemm_f32 {
     int64_t b_row, b_panel;
     float *c;
     int64_t ldc, m, n, k;
+    int32_t tiles;      /* 1: A comes from pack_rows; one tap */
     int32_t accumulate; /* 1: adds to C */
     int32_t finish;     /* 1: afterwards C = min(max(C + bias[j] + residual[i][j], lo), hi); NULL: none */
     const float *bias, *residual;
@@ -138,6 +142,8 @@ typedef struct mc_kernels_f32 {
     void (*gemm)(const mc_gemm_f32 *g);
     /* B [k][n] with strides (row, col), one of them 1, into panels [ceil(n/16)][k][16], zero-padded, times scale. */
     void (*pack)(const float *b, int64_t row, int64_t col, int64_t k, int64_t n, float scale, float *out);
+    /* A [m][k] with strides (row, col), one of them 1, into the tier's tiles of rows: out holds (m + 15) * k floats. */
+    void (*pack_rows)(const float *a, int64_t row, int64_t col, int64_t m, int64_t k, float *out);
     void (*attention)(const mc_attention_f32 *a);
     void (*scale_rows)(float *y, int64_t ld, int64_t rows, int64_t n, const float *factor); /* row i times factor[i] */
     void (*epilogue)(const mcomp_epilogue_f32 *e, float *y, int64_t ld_y, int64_t m, int64_t n);
