@@ -224,6 +224,9 @@ class mcomp_dataset_options(Structure):
         ("limit", c_int64),
         ("every", c_int64),
         ("optional", c_char_p),
+        ("tokenizer_handle", c_void_p),
+        ("group", c_char_p),
+        ("objective", c_char_p),
     ]
 
 
@@ -359,6 +362,10 @@ FUNCTIONS = {
     "mcomp_dataset_open": (c_int32, [POINTER(c_void_p), c_void_p, c_void_p, c_char_p, POINTER(mcomp_dataset_options)]),
     # int32_t mcomp_dataset_options_init(mcomp_dataset_options *o, uint32_t size)
     "mcomp_dataset_options_init": (c_int32, [POINTER(mcomp_dataset_options), c_uint32]),
+    # int32_t mcomp_dataset_targets(mcomp_dataset *d, int64_t i, int64_t n, int64_t *targets)
+    "mcomp_dataset_targets": (c_int32, [c_void_p, c_int64, c_int64, POINTER(c_int64)]),
+    # const mcomp_tokenizer *mcomp_dataset_tokenizer(mcomp_dataset *d)
+    "mcomp_dataset_tokenizer": (c_void_p, [c_void_p]),
     # const char *mcomp_dataset_warning(const mcomp_dataset *d, int64_t i)
     "mcomp_dataset_warning": (c_char_p, [c_void_p, c_int64]),
     # int32_t mcomp_dtype_from_name(const char *name)
@@ -505,6 +512,22 @@ FUNCTIONS = {
     "mcomp_tensor_save_npy": (c_int32, [c_void_p, c_char_p, c_int32]),
     # int32_t mcomp_tensor_wrap(mcomp_tensor **out, int32_t dtype, int32_t rank, const int64_t *dims, void *data, uint64_t bytes, void (*release)(void *payload, void *data), void *payload)
     "mcomp_tensor_wrap": (c_int32, [POINTER(c_void_p), c_int32, c_int32, POINTER(c_int64), c_void_p, c_uint64, CFUNCTYPE(None, c_void_p, c_void_p), c_void_p]),
+    # int64_t mcomp_tokenizer_count(const mcomp_tokenizer *t)
+    "mcomp_tokenizer_count": (c_int64, [c_void_p]),
+    # int32_t mcomp_tokenizer_create(mcomp_tokenizer **out, mcomp_context *ctx, const char *spec, const char *const *texts, const int64_t *lengths, int64_t n_texts)
+    "mcomp_tokenizer_create": (c_int32, [POINTER(c_void_p), c_void_p, c_char_p, POINTER(c_char_p), POINTER(c_int64), c_int64]),
+    # void mcomp_tokenizer_destroy(mcomp_tokenizer *t)
+    "mcomp_tokenizer_destroy": (None, [c_void_p]),
+    # int32_t mcomp_tokenizer_encode(mcomp_tokenizer *t, const char *text, int64_t bytes, int32_t special, int64_t max_length, int64_t cap, int32_t *ids, int64_t *n)
+    "mcomp_tokenizer_encode": (c_int32, [c_void_p, c_char_p, c_int64, c_int32, c_int64, c_int64, POINTER(c_int32), POINTER(c_int64)]),
+    # int64_t mcomp_tokenizer_id(const mcomp_tokenizer *t, const char *token)
+    "mcomp_tokenizer_id": (c_int64, [c_void_p, c_char_p]),
+    # int64_t mcomp_tokenizer_pad_id(const mcomp_tokenizer *t)
+    "mcomp_tokenizer_pad_id": (c_int64, [c_void_p]),
+    # int32_t mcomp_tokenizer_save(const mcomp_tokenizer *t, const char *path, int32_t overwrite)
+    "mcomp_tokenizer_save": (c_int32, [c_void_p, c_char_p, c_int32]),
+    # const char *mcomp_tokenizer_token(const mcomp_tokenizer *t, int64_t id)
+    "mcomp_tokenizer_token": (c_char_p, [c_void_p, c_int64]),
     # uint32_t mcomp_version_number(void)
     "mcomp_version_number": (c_uint32, []),
     # const char *mcomp_version_string(void)
