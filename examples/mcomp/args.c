@@ -49,7 +49,7 @@ int cli_takes_model(const cli_verb *v) { return v != &cli_doctor; }
 
 int cli_takes_data(const cli_verb *v)
 {
-    return v == &cli_run || v == &cli_eval || v == &cli_calibrate || v == &cli_quantize || v == &cli_bench;
+    return v == &cli_run || v == &cli_eval || v == &cli_calibrate || v == &cli_quantize || v == &cli_bench || v == &cli_train;
 }
 
 static const cli_opt *in_table(const cli_opt *t, const char *name)

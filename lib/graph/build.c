@@ -66,6 +66,16 @@ int32_t mc_graph_add_input(mc_graph *g, const char *name, const mc_type *type, m
     return append(&g->inputs, &g->n_inputs, &g->cap_inputs, *out);
 }
 
+int32_t mc_value_make_variable(mc_graph *g, mc_value *v, mc_tensor **t)
+{
+    const int32_t st = append(&g->inputs, &g->n_inputs, &g->cap_inputs, v);
+    if (st != MCOMP_OK) return st;
+    *t = v->init;
+    v->init = NULL;
+    v->flags |= MC_VALUE_INPUT | MC_VALUE_VARIABLE;
+    return MCOMP_OK;
+}
+
 int32_t mc_graph_add_output(mc_graph *g, mc_value *v)
 {
     v->flags |= MC_VALUE_OUTPUT;

@@ -28,12 +28,14 @@ typedef struct mc_use {
     int32_t index; /* input index; >= node->n_in means capture */
 } mc_use;
 
+/* OUTPUT: it is a graph output. VARIABLE: nodes without outputs may write its memory (mc_node_is_effect); nothing may assume its
+ * contents before the run. Training turns initializers into variables (mc_value_make_variable). */
 enum { MC_VALUE_INPUT = 1, MC_VALUE_OUTPUT = 2, MC_VALUE_VARIABLE = 4 };
 
 struct mc_value {
     int32_t id;      /* index in graph->values; stable */
     int32_t dead;
-    uint32_t flags;  /* MC_VALUE_*; OUTPUT: it is a graph output */
+    uint32_t flags;  /* MC_VALUE_* */
     char *name;      /* unique within the graph, never empty */
     mc_type type;
     mc_node *producer; /* NULL for inputs, constants, captured values */
@@ -173,6 +175,8 @@ int32_t mc_node_add_alias(mc_node *n, const char *name);
 int32_t mc_node_inherit(mc_node *n, const mc_node *replaced, const char *origin);
 /* Value becomes a constant: the producer is detached; takes over t (also on failure). */
 int32_t mc_value_make_const(mc_graph *g, mc_value *v, mc_tensor *t);
+/* A constant becomes an input that effects may write; its tensor goes to *t, which the caller owns now. */
+int32_t mc_value_make_variable(mc_graph *g, mc_value *v, mc_tensor **t);
 int32_t mc_value_rename(mc_graph *g, mc_value *v, const char *name);
 
 /* mc_tensor_align on every constant, subgraphs included: before anything reads weights of a graph that came from a file. */
@@ -205,6 +209,7 @@ int32_t mc_type_shape(const mc_type *t, mc_shape *out);    /* MCOMP_SHAPE if not
 mc_type mc_type_of(const mc_tensor *t);
 int mc_node_is(const mc_node *n, const char *op);          /* default domain and this op */
 int mc_dims_equal(const mc_type *a, const mc_type *b);      /* rank known and every dim the same number or symbol */
+int mc_node_is_effect(const mc_node *n);                   /* no outputs, writes a variable: runs after every reader (sort.c) */
 int mc_node_is_control(const mc_node *n);                  /* its subgraphs are run by the executor: If, Loop */
 int mc_node_is_in(const mc_node *n, const char *domain, const char *op);
 /* The single consumer of v if it has exactly one use, is no graph output and that use is no capture; else NULL. */

@@ -17,7 +17,10 @@
  * A_t[i][kk] = a[tap[t] + i*a_row + kk*a_col] (tap NULL: one tap at 0); one of a_row, a_col is 1. Convolutions use one tap a
  * row of the kernel. B comes in panels of MC_GEMM_PANEL columns: B[r][16*p + c] = b[p*b_panel + r*b_row + c]. Packed
  * panels (pack) have b_row = 16 and b_panel = 16 * rows; plain row-major B has b_row = ld and b_panel = 16. Only the
- * columns below n are read. Sums run over r in order, fused multiply-add, in blocks that depend on k and taps only. */
+ * columns below n are read. Sums run over r in order, fused multiply-add, in blocks that depend on k and taps only.
+ *
+ * With `tiles` 1, A is what pack_rows of the same tier wrote for these m and k (a_row and a_col are not read): reading columns of
+ * a matrix, or rows a power of two apart, would miss the L1 cache at every step. */
 #define MC_GEMM_PANEL 16
 typedef struct mc_gemm_f32 {
     const float *a;
@@ -27,6 +30,7 @@ typedef struct mc_gemm_f32 {
     int64_t b_row, b_panel;
     float *c;
     int64_t ldc, m, n, k;
+    int32_t tiles;      /* 1: A comes from pack_rows; one tap */
     int32_t accumulate; /* 1: adds to C */
     int32_t finish;     /* 1: afterwards C = min(max(C + bias[j] + residual[i][j], lo), hi); NULL: none */
     const float *bias, *residual;
@@ -100,10 +104,46 @@ typedef struct mc_depthwise_f32 {
     int64_t taps, pixels, x_step, ld_y, n;
 } mc_depthwise_f32;
 
+/* ---- training ----------------------------------------------------------------------------------------------------- */
+
+/* One Adam step of n parameters (Kingma and Ba, 2015; decoupled decay: Loshchilov and Hutter, 2019). With g' = (scale g + l2 p) mask:
+ *   m = beta1 m + (1 - beta1) g';  v = beta2 v + (1 - beta2) g'^2;  p = (p decay - step m / (sqrt(v) root + eps)) mask
+ * step and root carry the learning rate and the bias corrections. u not NULL (LAMB): p stays, u = step m / (sqrt(v) root + eps) + l2 p,
+ * and g' has no l2 term. mask NULL: ones. */
+typedef struct mc_adam_f32 {
+    float *p, *m, *v, *u;
+    const float *g, *mask;
+    int64_t n;
+    float scale, l2, decay, beta1, beta2, step, root, eps;
+} mc_adam_f32;
+
+/* One step of gradient descent with momentum: g' = (scale g + l2 p) mask; b = momentum b + g'; d = nesterov ? g' + momentum b : b;
+ * p = (p - lr d) mask. b NULL: d = g'. */
+typedef struct mc_sgd_f32 {
+    float *p, *b;
+    const float *g, *mask;
+    int64_t n;
+    float scale, l2, momentum, lr;
+    int32_t nesterov;
+} mc_sgd_f32;
+
+/* y[i] = x[i] * scale where the random number of element first + i is at least threshold, else 0. The number of element e is word
+ * (e % 64) / 16 of the Philox block (mc_rng_block) with counter 16 (e / 64) + e % 16. first: a multiple of 64. */
+typedef struct mc_dropout_f32 {
+    const float *x;
+    float *y;
+    int64_t n, first;
+    uint64_t seed, stream;
+    uint32_t threshold;
+    float scale;
+} mc_dropout_f32;
+
 typedef struct mc_kernels_f32 {
     void (*gemm)(const mc_gemm_f32 *g);
     /* B [k][n] with strides (row, col), one of them 1, into panels [ceil(n/16)][k][16], zero-padded, times scale. */
     void (*pack)(const float *b, int64_t row, int64_t col, int64_t k, int64_t n, float scale, float *out);
+    /* A [m][k] with strides (row, col), one of them 1, into the tier's tiles of rows: out holds (m + 15) * k floats. */
+    void (*pack_rows)(const float *a, int64_t row, int64_t col, int64_t m, int64_t k, float *out);
     void (*attention)(const mc_attention_f32 *a);
     void (*scale_rows)(float *y, int64_t ld, int64_t rows, int64_t n, const float *factor); /* row i times factor[i] */
     void (*epilogue)(const mcomp_epilogue_f32 *e, float *y, int64_t ld_y, int64_t m, int64_t n);
@@ -123,6 +163,9 @@ typedef struct mc_kernels_f32 {
     void (*lstm)(const float *gates, float *c, float *h, int64_t n);
     /* out[c][r] = in[r][c] for 4-byte elements. */
     void (*transpose)(const float *in, int64_t ld_in, float *out, int64_t ld_out, int64_t rows, int64_t cols);
+    void (*adam)(const mc_adam_f32 *s);
+    void (*sgd)(const mc_sgd_f32 *s);
+    void (*dropout)(const mc_dropout_f32 *d);
 } mc_kernels_f32;
 
 #endif

@@ -100,7 +100,7 @@ static int32_t run_steps(mcomp_exec *e, mc_binding *b)
     double *ns = b->plan->ns;
     for (int64_t i = 0; i < p->n_steps; i++) {
         const int64_t start = ns ? mc_clock_ns() : 0;
-        MC_TRY(mc_context_poll(e->session->ctx));
+        if (!mc_node_is_effect(p->steps[i].node)) MC_TRY(mc_context_poll(e->session->ctx)); /* variables change all or not at all */
         MC_TRY(mc_exec_step(e, b, i));
         if (ns) ns[i] += (double)(mc_clock_ns() - start);
     }
@@ -142,6 +142,17 @@ static int32_t run(mcomp_exec *e, const mcomp_tensor *const *inputs, const mcomp
     set_pointers(e, b->plan->plan);
     MC_TRY(run_steps(e, b));
     MC_TRY(give_outputs(e, b, outputs));
+done:
+    return st;
+}
+
+int32_t mc_exec_prepare(mcomp_exec *e, const mcomp_tensor *const *inputs, uint64_t *bytes)
+{
+    int32_t st = MCOMP_OK;
+    mc_binding *b = NULL;
+    MC_TRY(mc_check_memory(e->session->g, inputs));
+    MC_TRY(mc_exec_bind(e, inputs, &b));
+    *bytes = b->plan->plan->block_bytes;
 done:
     return st;
 }

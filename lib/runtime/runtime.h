@@ -19,6 +19,8 @@ int32_t mc_session_open(mcomp_session **out, mcomp_context *ctx, const mc_graph 
                         const mc_observer *observer);
 /* From now on plans run the operators' references only (to compare fast kernels with); call before the first run. */
 void mc_session_use_references(mcomp_session *s);
+/* Compiles and reserves what a run with inputs of these shapes needs, without running. *bytes: the memory block of its plan. */
+int32_t mc_exec_prepare(mcomp_exec *e, const mcomp_tensor *const *inputs, uint64_t *bytes);
 /* 1 if some usable kernel exists for the node (reference included). */
 int mc_runtime_supports(const mc_node *n);
 

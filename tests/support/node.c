@@ -202,8 +202,10 @@ double mc_ck_node_want(mc_node_case *c, mc_tensor **want)
     compile(c, n, store, want, &p);
     run(c, &p);
     for (int32_t i = 0; i < c->n_out && c->expect == MCOMP_OK; i++) compare(c, p.out[i], want[i]);
-    if (c->keep) memcpy(c->keep, p.out[0]->data, mc_tensor_bytes(p.out[0]));
-    if (c->same) ck_assert_mem_eq(c->same, p.out[0]->data, mc_tensor_bytes(p.out[0]));
+    for (int64_t i = 0, at = 0; i < c->n_out; at += mc_tensor_elements(p.out[i++])) {
+        if (c->keep) memcpy(c->keep + at, p.out[i]->data, mc_tensor_bytes(p.out[i]));
+        if (c->same) ck_assert_mem_eq(c->same + at, p.out[i]->data, mc_tensor_bytes(p.out[i]));
+    }
     c->api->program_destroy(p.p);
     mc_pool_destroy(p.pool);
     mc_free(p.args.scratch);

@@ -22,8 +22,8 @@ typedef struct mc_node_case {
     double rtol, atol;           /* for float outputs; integers must be equal */
     int32_t threads;             /* 0: 2 */
     int32_t expect;              /* status that run is expected to give */
-    float *keep;                 /* receives output 0 (float), or NULL */
-    const float *same;           /* output 0 must have these bits, or NULL */
+    float *keep;                 /* receives the outputs (float) one after another, or NULL */
+    const float *same;           /* the outputs must have these bits, or NULL */
 } mc_node_case;
 
 /* Attributes from text like that of mc_node_case.attrs; NULL and "" are fine. */

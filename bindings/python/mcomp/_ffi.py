@@ -78,6 +78,8 @@ mcomp_progress_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, c_double)
 
 mcomp_fetch_fn = CFUNCTYPE(c_int32, c_void_p, c_int64, c_int32, POINTER(c_void_p), POINTER(c_int64))
 
+mcomp_train_progress_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(mcomp_train_event))
+
 
 class mcomp_error(Structure):
     _fields_ = [
@@ -306,6 +308,88 @@ class mcomp_quantized_node(Structure):
     ]
 
 
+class mcomp_train_event(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("kind", c_int32),
+        ("epoch", c_int64),
+        ("step", c_int64),
+        ("total_steps", c_int64),
+        ("loss", c_double),
+        ("lr", c_double),
+        ("samples_per_second", c_double),
+        ("metric", c_double),
+        ("seconds_left", c_double),
+        ("metric_name", c_char_p),
+        ("path", c_char_p),
+        ("peak_bytes", c_uint64),
+    ]
+
+
+class mcomp_trainer_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("batch", c_int32),
+        ("loss", c_char_p),
+        ("optimizer", c_char_p),
+        ("schedule", c_char_p),
+        ("metric", c_char_p),
+        ("precision", c_char_p),
+        ("freeze", c_char_p),
+        ("no_decay", c_char_p),
+        ("output", c_char_p),
+        ("checkpoint", c_char_p),
+        ("lr", c_double),
+        ("weight_decay", c_double),
+        ("momentum", c_double),
+        ("beta1", c_double),
+        ("beta2", c_double),
+        ("epsilon", c_double),
+        ("clip_norm", c_double),
+        ("label_smoothing", c_double),
+        ("warmup", c_double),
+        ("average", c_double),
+        ("epochs", c_int64),
+        ("max_steps", c_int64),
+        ("accumulate", c_int64),
+        ("patience", c_int64),
+        ("checkpoint_every", c_int64),
+        ("seed", c_uint64),
+        ("no_shuffle", c_int32),
+        ("resume", c_int32),
+        ("balance", c_int32),
+        ("keep_last", c_int32),
+        ("progress", mcomp_train_progress_fn),
+        ("progress_payload", c_void_p),
+    ]
+
+
+class mcomp_train_result(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("stopped_early", c_int32),
+        ("best_epoch", c_int64),
+        ("best_step", c_int64),
+        ("epochs", c_int64),
+        ("steps", c_int64),
+        ("best_metric", c_double),
+        ("last_loss", c_double),
+        ("samples_per_second", c_double),
+        ("peak_bytes", c_uint64),
+    ]
+
+
+class mcomp_trainer_info(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("variables", c_int32),
+        ("parameters", c_int64),
+        ("steps", c_int64),
+        ("variable_bytes", c_uint64),
+        ("plan_bytes", c_uint64),
+    ]
+
+
 # name: (result, parameters); the C declaration above each
 FUNCTIONS = {
     # int32_t mcomp_backend_count(mcomp_context *ctx, int32_t *count)
@@ -528,6 +612,24 @@ FUNCTIONS = {
     "mcomp_tokenizer_save": (c_int32, [c_void_p, c_char_p, c_int32]),
     # const char *mcomp_tokenizer_token(const mcomp_tokenizer *t, int64_t id)
     "mcomp_tokenizer_token": (c_char_p, [c_void_p, c_int64]),
+    # int32_t mcomp_trainer_create(mcomp_trainer **out, mcomp_context *ctx, const mcomp_graph *g, const mcomp_trainer_options *options)
+    "mcomp_trainer_create": (c_int32, [POINTER(c_void_p), c_void_p, c_void_p, POINTER(mcomp_trainer_options)]),
+    # void mcomp_trainer_destroy(mcomp_trainer *t)
+    "mcomp_trainer_destroy": (None, [c_void_p]),
+    # int32_t mcomp_trainer_fit(mcomp_train_result *result, mcomp_trainer *t, mcomp_dataset *train, mcomp_dataset *valid)
+    "mcomp_trainer_fit": (c_int32, [POINTER(mcomp_train_result), c_void_p, c_void_p, c_void_p]),
+    # int32_t mcomp_trainer_graph(mcomp_graph **out, mcomp_trainer *t)
+    "mcomp_trainer_graph": (c_int32, [POINTER(c_void_p), c_void_p]),
+    # int32_t mcomp_trainer_info_get(const mcomp_trainer *t, mcomp_trainer_info *out)
+    "mcomp_trainer_info_get": (c_int32, [c_void_p, POINTER(mcomp_trainer_info)]),
+    # int32_t mcomp_trainer_load(mcomp_trainer *t, const char *path)
+    "mcomp_trainer_load": (c_int32, [c_void_p, c_char_p]),
+    # int32_t mcomp_trainer_options_init(mcomp_trainer_options *o, uint32_t size)
+    "mcomp_trainer_options_init": (c_int32, [POINTER(mcomp_trainer_options), c_uint32]),
+    # int32_t mcomp_trainer_save(mcomp_trainer *t, const char *path)
+    "mcomp_trainer_save": (c_int32, [c_void_p, c_char_p]),
+    # int32_t mcomp_trainer_step(float *loss, mcomp_trainer *t, int32_t n_inputs, const mcomp_tensor *const *inputs, const mcomp_tensor *target)
+    "mcomp_trainer_step": (c_int32, [POINTER(c_float), c_void_p, c_int32, POINTER(c_void_p), c_void_p]),
     # uint32_t mcomp_version_number(void)
     "mcomp_version_number": (c_uint32, []),
     # const char *mcomp_version_string(void)

@@ -3,6 +3,7 @@
 
 #define MC_K(name) mc_k_f32_##name##_avx2
 #define GEMM_ROWS 6
+#define GEMM_HALF 4 /* a power of two of at least half the rows */
 #define GEMM_PANELS 1
 #define GEMM_WIDE 6
 #include "kernels/x86/gemm_body.h"

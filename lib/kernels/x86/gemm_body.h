@@ -120,7 +120,7 @@ static __attribute__((noinline)) void gemm_one_row(const gemm_tile *g)
 static void gemm_block(const mc_gemm_f32 *g, const gemm_tile *block)
 {
     gemm_tile t = *block;
-    const int64_t tiles = (g->m + GEMM_ROWS - 1) / GEMM_ROWS;
+    const int64_t tiles = (g->m + GEMM_ROWS - 1) / GEMM_ROWS, packed = GEMM_ROWS * g->k; /* packed: floats of a tile */
     for (int64_t j = 0; j < g->n;) {
         const int64_t left = g->n - j;
         const int one = g->m == 1 && left >= 16 * GEMM_WIDE, full = left >= 16 * GEMM_PANELS;
@@ -134,13 +134,15 @@ static void gemm_block(const mc_gemm_f32 *g, const gemm_tile *block)
         t.last = v_first(left);
         if (one) gemm_one_row(&t);
         for (int64_t i = 0, done = 0; i < tiles && !one; i++) {
-            const int64_t end = (i + 1) * g->m / tiles; /* tiles of even height */
+            const int64_t even = (i + 1) * g->m / tiles, whole = done + GEMM_ROWS < g->m ? done + GEMM_ROWS : g->m;
+            const int64_t end = g->tiles ? whole : even;
             const int rows = (int)(end - done);
-            t.ahead = j == 0 && i >= GEMM_PANELS ? t.a + rows * g->a_row : next + (i < GEMM_PANELS ? i : 0) * g->b_panel;
+            const int64_t a_step = g->tiles ? packed : rows * g->a_row;
+            t.ahead = j == 0 && i >= GEMM_PANELS ? t.a + a_step : next + (i < GEMM_PANELS ? i : 0) * g->b_panel;
             t.more = i + 1 < tiles;
             if (full) gemm_full(&t, rows);
             else gemm_edge(&t, rows);
-            t.a += rows * g->a_row;
+            t.a += a_step;
             t.c += rows * g->ldc;
             if (t.r) t.r += rows * g->ld_r;
             done = end;
@@ -152,7 +154,7 @@ static void gemm_block(const mc_gemm_f32 *g, const gemm_tile *block)
 void MC_K(gemm)(const mc_gemm_f32 *g)
 {
     const int64_t group = g->k >= GEMM_BLOCK ? 1 : g->k > 0 ? GEMM_BLOCK / g->k : g->taps;
-    gemm_tile t = {.a_row = g->a_row, .a_col = g->a_col, .b_row = g->b_row, .b_panel = g->b_panel, .c = g->c, .ldc = g->ldc, .ld_r = g->ld_r,
+    gemm_tile t = {.a_row = g->tiles ? 1 : g->a_row, .a_col = g->tiles ? GEMM_ROWS : g->a_col, .b_row = g->b_row, .b_panel = g->b_panel, .c = g->c, .ldc = g->ldc, .ld_r = g->ld_r,
                    .lo = g->lo, .hi = g->hi};
     t.accumulate = g->accumulate;
     for (int64_t t0 = 0; t0 < g->taps; t0 += group)
@@ -160,7 +162,7 @@ void MC_K(gemm)(const mc_gemm_f32 *g)
             t.taps = g->taps - t0 < group ? g->taps - t0 : group;
             t.k = g->k - k0 < GEMM_BLOCK ? g->k - k0 : GEMM_BLOCK;
             t.tap = g->tap ? g->tap + t0 : NULL;
-            t.a = g->a + k0 * g->a_col;
+            t.a = g->a + k0 * t.a_col;
             t.b = g->b + (t0 * g->k + k0) * g->b_row;
             t.finish = g->finish && t0 + group >= g->taps && k0 + GEMM_BLOCK >= g->k;
             t.bias = t.finish ? g->bias : NULL;
@@ -170,23 +172,69 @@ void MC_K(gemm)(const mc_gemm_f32 *g)
         }
 }
 
+#define PACK_PANELS 16 /* panels filled side by side, so that a row of B is read in long runs */
+#define PACK_AHEAD 4   /* rows prefetched: runs end before the hardware's prefetcher gets going */
+
 void MC_K(pack)(const float *b, int64_t row, int64_t col, int64_t k, int64_t n, float scale, float *out)
 {
     const mc_v s = v_set1(scale);
-    for (int64_t j = 0; j < n; j += 16, out += 16 * k) {
-        const int64_t cols = n - j < 16 ? n - j : 16;
-        const mc_vm m = v_first(cols);
-        if (col == 1) {
-            for (int64_t r = 0; r < k; r++) v_store(out + 16 * r, v_mul(s, v_load_m(b + r * row + j, m)));
-            continue;
+    if (col == 1) {
+        for (int64_t j = 0; j < n; j += 16 * PACK_PANELS) {
+            const int64_t end = n - j < 16 * PACK_PANELS ? n : j + 16 * PACK_PANELS, whole = n < end + 15 ? end & ~(int64_t)15 : end;
+            const mc_vm last = v_first(n - whole);
+            for (int64_t r = 0; r < k; r++) {
+                const float *from = b + r * row, *ahead = r + PACK_AHEAD < k ? from + PACK_AHEAD * row : from;
+                float *to = out + j * k + 16 * r;
+                for (int64_t c = j; c < whole; c += 16, to += 16 * k) {
+                    _mm_prefetch((const char *)(ahead + c), _MM_HINT_T0);
+                    v_store(to, v_mul(s, v_load(from + c)));
+                }
+                if (whole < end) v_store(to, v_mul(s, v_load_m(from + whole, last)));
+            }
         }
-        for (int64_t r = 0; r < k; r += 16) { /* columns are contiguous: transpose 16x16 */
+        return;
+    }
+    for (int64_t j = 0; j < n; j += 16, out += 16 * k) { /* columns are contiguous: transpose 16x16 */
+        const int64_t cols = n - j < 16 ? n - j : 16;
+        for (int64_t r = 0; r < k; r += 16) {
             const int64_t rows = k - r < 16 ? k - r : 16;
             const mc_vm mr = v_first(rows);
             mc_v t[16];
-            for (int c = 0; c < 16; c++) t[c] = c < cols ? v_mul(s, v_load_m(b + (j + c) * col + r * row, mr)) : v_zero();
+            for (int c = 0; c < 16; c++) t[c] = c < cols ? v_mul(s, v_load_m(b + (j + c) * col + r, mr)) : v_zero();
             v_transpose16(t);
             for (int i = 0; i < rows; i++) v_store(out + 16 * (r + i), t[i]);
+        }
+    }
+}
+
+/* Tiles [m / GEMM_ROWS][k][GEMM_ROWS]: dense, so that a tile and two panels of B fit the L1 cache. What lies beyond the rows of a
+ * tile is never read. */
+void MC_K(pack_rows)(const float *a, int64_t row, int64_t col, int64_t m, int64_t k, float *out)
+{
+    const int64_t whole = m / GEMM_ROWS, rest = m % GEMM_ROWS;
+    if (row == 1) { /* A is stored by columns: rows of k are contiguous */
+        for (int64_t r = 0; r < k; r++) {
+            const float *from = a + r * col, *ahead = r + PACK_AHEAD < k ? from + PACK_AHEAD * col : from;
+            float *to = out + r * GEMM_ROWS;
+            for (int64_t i = 0; i < whole; i++, from += GEMM_ROWS, ahead += GEMM_ROWS, to += k * GEMM_ROWS) {
+                _mm_prefetch((const char *)ahead, _MM_HINT_T0);
+                memcpy(to, from, GEMM_HALF * sizeof *to); /* two halves that overlap */
+                memcpy(to + GEMM_ROWS - GEMM_HALF, from + GEMM_ROWS - GEMM_HALF, GEMM_HALF * sizeof *to);
+            }
+            for (int64_t i = 0; i < rest; i++) to[i] = from[i];
+        }
+        return;
+    }
+    for (int64_t i = 0; i < whole + (rest > 0); i++, out += GEMM_ROWS * k) {
+        const int64_t rows = i < whole ? GEMM_ROWS : rest;
+        const float *from = a + i * GEMM_ROWS * row;
+        for (int64_t r = 0; r < k; r += 16) {
+            const int64_t n = k - r < 16 ? k - r : 16;
+            const mc_vm mr = v_first(n);
+            mc_v t[16];
+            for (int c = 0; c < 16; c++) t[c] = c < rows ? v_load_m(from + c * row + r, mr) : v_zero();
+            v_transpose16(t);
+            for (int q = 0; q < n; q++) v_store(out + (r + q) * GEMM_ROWS, t[q]); /* the next step overwrites the excess */
         }
     }
 }

@@ -79,6 +79,18 @@ MC_INLINE mc_vi vi_sub(mc_vi x, mc_vi y) { return MC_VI2(_mm256_sub_epi32, x, y)
 MC_INLINE mc_vi vi_and(mc_vi x, mc_vi y) { return MC_VI2(_mm256_and_si256, x, y); }
 MC_INLINE mc_vi vi_or(mc_vi x, mc_vi y) { return MC_VI2(_mm256_or_si256, x, y); }
 MC_INLINE mc_vi vi_xor(mc_vi x, mc_vi y) { return MC_VI2(_mm256_xor_si256, x, y); }
+/* 32x32 to 64 bits, unsigned, by lane. */
+MC_INLINE void vi_mul_wide_half(__m256i a, __m256i f, __m256i *hi, __m256i *lo)
+{
+    const __m256i even = _mm256_mul_epu32(a, f), odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), f);
+    *hi = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+    *lo = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
+}
+MC_INLINE void vi_mul_wide(mc_vi a, int32_t k, mc_vi *hi, mc_vi *lo)
+{
+    vi_mul_wide_half(a.a, _mm256_set1_epi32(k), &hi->a, &lo->a);
+    vi_mul_wide_half(a.b, _mm256_set1_epi32(k), &hi->b, &lo->b);
+}
 #define vi_shl(x, n) ((mc_vi){_mm256_slli_epi32((x).a, n), _mm256_slli_epi32((x).b, n)})
 #define vi_sra(x, n) ((mc_vi){_mm256_srai_epi32((x).a, n), _mm256_srai_epi32((x).b, n)})
 #define vi_srl(x, n) ((mc_vi){_mm256_srli_epi32((x).a, n), _mm256_srli_epi32((x).b, n)})

@@ -52,6 +52,13 @@ MC_INLINE mc_vi vi_sub(mc_vi a, mc_vi b) { return _mm512_sub_epi32(a, b); }
 MC_INLINE mc_vi vi_and(mc_vi a, mc_vi b) { return _mm512_and_si512(a, b); }
 MC_INLINE mc_vi vi_or(mc_vi a, mc_vi b) { return _mm512_or_si512(a, b); }
 MC_INLINE mc_vi vi_xor(mc_vi a, mc_vi b) { return _mm512_xor_si512(a, b); }
+/* 32x32 to 64 bits, unsigned, by lane. */
+MC_INLINE void vi_mul_wide(mc_vi a, int32_t k, mc_vi *hi, mc_vi *lo)
+{
+    const mc_vi f = vi_set1(k), even = _mm512_mul_epu32(a, f), odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), f);
+    *hi = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd);
+    *lo = _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
+}
 #define vi_shl(a, n) _mm512_slli_epi32(a, n)
 #define vi_sra(a, n) _mm512_srai_epi32(a, n)
 #define vi_srl(a, n) _mm512_srli_epi32(a, n)

@@ -11,7 +11,7 @@
 static const char *const tiers[] = {"ref", "avx2", "avx512"};
 
 /* Runs a case and frees it; the tier of loop index i is in effect. */
-static void check(int i, const char *kernel, const char *domain, const char *op, const char *attrs, uint32_t constant, int32_t n_in,
+static inline void check(int i, const char *kernel, const char *domain, const char *op, const char *attrs, uint32_t constant, int32_t n_in,
                   mc_tensor *const *in)
 {
     mc_node_case c = {.domain = domain, .op = op, .attrs = attrs, .n_in = n_in, .n_out = 1, .constant = constant, .kernel = kernel,

@@ -5,7 +5,7 @@
 
 #define CAP (64 * 1024)
 
-static float *a, *b, *packed, *got, *want;
+static float *a, *b, *packed, *rows, *got, *want;
 
 static void setup(void)
 {
@@ -13,6 +13,7 @@ static void setup(void)
     a = mc_guard_alloc(CAP * sizeof(float));
     b = mc_guard_alloc(CAP * sizeof(float));
     packed = mc_guard_alloc(CAP * sizeof(float));
+    rows = mc_guard_alloc(CAP * sizeof(float));
     got = mc_guard_alloc(CAP * sizeof(float));
     want = mc_guard_alloc(CAP * sizeof(float));
     for (int64_t i = 0; i < CAP; i++) {
@@ -26,6 +27,7 @@ static void teardown(void)
     mc_guard_free(a, CAP * sizeof(float));
     mc_guard_free(b, CAP * sizeof(float));
     mc_guard_free(packed, CAP * sizeof(float));
+    mc_guard_free(rows, CAP * sizeof(float));
     mc_guard_free(got, CAP * sizeof(float));
     mc_guard_free(want, CAP * sizeof(float));
 }
@@ -57,6 +59,13 @@ static void one(const mc_kernels *k, int64_t m, int64_t n, int64_t kk, int plain
         g.b_panel = 16 * kk;
     }
     g.c = pc;
+    k->f32.gemm(&g);
+    mc_ck_close_f32(pc, pw, c_elements, 1e-5, 1e-5);
+    for (int64_t i = 0; i < c_elements; i++) pc[i] = (float)(i % 7); /* the same with A in tiles */
+    float *tiles = mc_guard_tail(rows, CAP, (m + 15) * kk);
+    k->f32.pack_rows(pa, g.a_row, g.a_col, m, kk, tiles);
+    g.a = tiles;
+    g.tiles = 1;
     k->f32.gemm(&g);
     mc_ck_close_f32(pc, pw, c_elements, 1e-5, 1e-5);
 }

@@ -1,0 +1,185 @@
+/* Products of matrices that change from run to run. A task is a block of C: for each block of the inner dimension, A (where its
+ * rows are not contiguous) and B are packed into scratch and multiplied. The blocks of one task, 200 KiB of A, up to 384 KiB of B and
+ * 300 KiB of C, share an L2 cache; packing costs some percent of the multiplications. */
+#include "backends/cpu/matrix.h"
+
+#define TILE 14      /* rows that the product kernel takes at once */
+#define ROWS (14 * TILE)
+#define COLUMNS 384
+#define INNER 256    /* that of the product kernel: partial sums are the same */
+#define MIN_TASKS 8  /* fewer blocks of C than this: a long inner dimension is cut too */
+#define MIN_SPLIT (2 * INNER)
+#define SMALL 400000 /* multiply-adds from which the pool is worth waking, and that a task should have */
+#define FEW_ROWS 8   /* so few rows read B where it lies rather than pack it */
+
+typedef struct matrix_work {
+    const mc_cpu_step *s;
+    const mcomp_run_args *args;
+    const mc_cpu_matrix *p;
+    int64_t rows, columns, row_blocks, column_blocks; /* of one batch */
+    int64_t splits, depth;                            /* parts of the inner dimension */
+    int64_t batches, group;                           /* batches of one task */
+    const float *packed;
+    float *part; /* [splits][m][n], or NULL: C itself */
+} matrix_work;
+
+/* A thousand floats between rows put them all in one set of the L1 cache. */
+static int rows_in_place(const mc_cpu_matrix *p) { return p->a_col == 1 && (p->a_row % 512 != 0 || p->k <= 16); }
+
+static uint64_t a_floats(void) { return (uint64_t)(ROWS + 15) * INNER; }
+
+void mc_cpu_matrix_scratch(mc_cpu_step *s, int64_t n, int64_t k)
+{
+    const uint64_t whole = n > 0 && k > 0 ? (uint64_t)((n + 15) / 16 * 16 * k) : 0, parts = (uint64_t)MIN_TASKS * ROWS * COLUMNS;
+    s->scratch_bytes = (whole > parts ? whole : parts) * sizeof(float);
+    s->worker_scratch_bytes = (a_floats() + (uint64_t)INNER * COLUMNS) * sizeof(float);
+}
+
+/* Rows i0 .., columns j0 .., inner part k0 .. k1 of one batch into c. */
+static void block(const matrix_work *w, const float *a, const float *b, float *c, int64_t i0, int64_t j0, int64_t k0, int64_t k1,
+                  const mcomp_epilogue_f32 *e, float *scratch)
+{
+    const mc_cpu_matrix *p = w->p;
+    const mc_kernels_f32 *kernels = &w->s->kernels->f32;
+    mc_gemm_f32 g = {.taps = 1, .ldc = p->n};
+    g.m = p->m - i0 < w->rows ? p->m - i0 : w->rows;
+    g.n = p->n - j0 < w->columns ? p->n - j0 : w->columns;
+    g.c = c + i0 * p->n + j0;
+    const int finished = mc_cpu_finish(&g, e), finish = g.finish, place = rows_in_place(p);
+    for (int64_t k = k0; k == k0 || k < k1; k += INNER) {
+        g.k = k1 - k < INNER ? k1 - k : INNER;
+        g.a = a + i0 * p->a_row + k * p->a_col;
+        g.a_row = p->a_row;
+        g.a_col = p->a_col;
+        if (!place) {
+            kernels->pack_rows(g.a, p->a_row, p->a_col, g.m, g.k, scratch);
+            g.a = scratch;
+            g.tiles = 1;
+        }
+        g.b_row = MC_GEMM_PANEL;
+        if (w->packed) {
+            g.b = w->packed + j0 * p->k + k * MC_GEMM_PANEL;
+            g.b_panel = MC_GEMM_PANEL * p->k;
+        } else if (p->b_col == 1 && g.m < FEW_ROWS) {
+            g.b = b + k * p->b_row + j0;
+            g.b_row = p->b_row;
+            g.b_panel = MC_GEMM_PANEL;
+        } else {
+            kernels->pack(b + k * p->b_row + j0 * p->b_col, p->b_row, p->b_col, g.k, g.n, 1.0f, scratch + a_floats());
+            g.b = scratch + a_floats();
+            g.b_panel = MC_GEMM_PANEL * g.k;
+        }
+        g.accumulate = k > k0;
+        g.finish = finish && k + INNER >= k1;
+        kernels->gemm(&g);
+    }
+    if (!finished) kernels->epilogue(e, g.c, p->n, g.m, g.n);
+}
+
+static void matrix_task(void *ctx, int64_t task, int32_t worker)
+{
+    const matrix_work *w = ctx;
+    const mc_cpu_matrix *p = w->p;
+    const int64_t col = task % w->column_blocks, row = task / w->column_blocks % w->row_blocks;
+    const int64_t rest = task / w->column_blocks / w->row_blocks, part = rest % w->splits, first = rest / w->splits * w->group;
+    const int64_t i0 = row * w->rows, j0 = col * w->columns, k0 = part * w->depth, k1 = k0 + w->depth < p->k ? k0 + w->depth : p->k;
+    mcomp_epilogue_f32 e = p->e;
+    if (w->part) e = (mcomp_epilogue_f32){.size = sizeof e};
+    e.bias = e.bias ? e.bias + j0 : NULL;
+    for (int64_t batch = first; batch < first + w->group && batch < w->batches; batch++) {
+        const float *a = p->a, *b = p->b;
+        for (int64_t d = p->batch_rank - 1, at = batch; d >= 0; d--) {
+            a += at % p->batch_dim[d] * p->batch_a[d];
+            b += at % p->batch_dim[d] * p->batch_b[d];
+            at /= p->batch_dim[d];
+        }
+        e.residual = p->e.residual && !w->part ? p->e.residual + (batch * p->m + i0) * p->n + j0 : NULL;
+        e.ld_r = p->n;
+        block(w, a, b, w->part ? w->part + part * p->m * p->n : p->c + batch * p->m * p->n, i0, j0, k0, k1, &e,
+              mc_cpu_worker_scratch(w->args, worker));
+    }
+}
+
+static void pack_panels(void *ctx, int64_t begin, int64_t end, int32_t worker)
+{
+    const matrix_work *w = ctx;
+    const mc_cpu_matrix *p = w->p;
+    const int64_t j = begin * MC_GEMM_PANEL, n = (end * MC_GEMM_PANEL < p->n ? end * MC_GEMM_PANEL : p->n) - j;
+    (void)worker;
+    w->s->kernels->f32.pack(p->b + j * p->b_col, p->b_row, p->b_col, p->k, n, 1.0f, (float *)w->args->scratch + j * p->k);
+}
+
+static void add_parts(void *ctx, int64_t begin, int64_t end, int32_t worker)
+{
+    const matrix_work *w = ctx;
+    const mc_kernels_f32 *k = &w->s->kernels->f32;
+    const int64_t size = w->p->m * w->p->n;
+    float *c = w->p->c + begin;
+    (void)worker;
+    k->binary(MC_BINARY_ADD, w->part + begin, 1, w->part + size + begin, 1, c, end - begin);
+    for (int64_t i = 2; i < w->splits; i++) k->binary(MC_BINARY_ADD, c, 1, w->part + i * size + begin, 1, c, end - begin);
+}
+
+static int64_t even(int64_t n, int64_t blocks, int64_t unit)
+{
+    const int64_t size = (n + blocks - 1) / blocks;
+    return (size + unit - 1) / unit * unit;
+}
+
+/* Parts of the inner dimension, where there are few blocks of C. */
+static int64_t parts(const matrix_work *w, int64_t blocks)
+{
+    const mc_cpu_matrix *p = w->p;
+    const double one = (double)p->m * (double)p->n * (double)p->k;
+    int64_t most = MIN_TASKS / blocks;
+    if (!p->split || w->batches > 1 || most < 2) return 1;
+    if (most > p->k / MIN_SPLIT) most = p->k / MIN_SPLIT;
+    while (most > 1 && one / (double)(blocks * most) < SMALL) most--;
+    return most < 1 ? 1 : most;
+}
+
+static void count_blocks(matrix_work *w)
+{
+    w->row_blocks = (w->p->m + w->rows - 1) / w->rows;
+    w->column_blocks = (w->p->n + w->columns - 1) / w->columns;
+}
+
+static void cut(matrix_work *w)
+{
+    const mc_cpu_matrix *p = w->p;
+    const double one = (double)p->m * (double)p->n * (double)p->k;
+    w->rows = even(p->m, (p->m + ROWS - 1) / ROWS, TILE);
+    w->columns = even(p->n, (p->n + COLUMNS - 1) / COLUMNS, 32);
+    count_blocks(w);
+    w->splits = parts(w, w->row_blocks * w->column_blocks);
+    while (w->row_blocks * w->column_blocks * w->splits * w->batches < MIN_TASKS && w->rows > 4 * TILE &&
+           (double)w->rows * (double)w->columns * (double)p->k > 2.0 * SMALL) { /* smaller blocks, if they are still worth a task */
+        w->rows = even(w->rows, 2, TILE);
+        count_blocks(w);
+    }
+    const int64_t blocks = w->row_blocks * w->column_blocks;
+    w->depth = w->splits > 1 ? even(p->k, w->splits, INNER) : p->k;
+    if (w->splits > 1) w->splits = (p->k + w->depth - 1) / w->depth;
+    w->group = 1;
+    if (blocks == 1 && w->batches > 1 && one < SMALL) w->group = one > 0.0 ? (int64_t)(SMALL / one) + 1 : w->batches;
+}
+
+void mc_cpu_matrix_run(const mc_cpu_step *s, const mcomp_run_args *a, const mc_cpu_matrix *p)
+{
+    matrix_work w = {.s = s, .args = a, .p = p, .packed = p->packed, .batches = mc_cpu_product(p->batch_dim, 0, p->batch_rank)};
+    if (p->m <= 0 || p->n <= 0 || w.batches <= 0) return;
+    cut(&w);
+    if (w.splits > 1) {
+        w.part = a->scratch;
+    } else if (!w.packed && w.row_blocks > (p->b_col == 1 ? 2 : 1) && w.batches == 1) {
+        mc_cpu_split(s, a, (p->n + MC_GEMM_PANEL - 1) / MC_GEMM_PANEL, p->k * MC_GEMM_PANEL, pack_panels, &w);
+        w.packed = a->scratch;
+    }
+    const int64_t tasks = w.row_blocks * w.column_blocks * w.splits * ((w.batches + w.group - 1) / w.group);
+    if ((double)p->m * (double)p->n * (double)p->k * (double)w.batches < SMALL) {
+        for (int64_t i = 0; i < tasks; i++) matrix_task(&w, i, 0);
+    } else {
+        s->host->parallel_for(a->pool, tasks, matrix_task, &w);
+    }
+    if (w.part) mc_cpu_split(s, a, p->m * p->n, w.splits, add_parts, &w);
+}

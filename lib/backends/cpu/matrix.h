@@ -1,0 +1,28 @@
+/* backends/cpu/matrix.h - private: products of matrices that change from run to run, in any storage order, over the pool.
+ *
+ * C = op(A) op(B), batched. Blocks of A and B are packed into the worker's scratch just before they are used, so that they are
+ * in the L2 cache when they meet; a right matrix that is stored transposed and shared by several blocks of rows is packed once a
+ * run. The value of an element depends on the sizes only.
+ */
+#ifndef MC_BACKENDS_CPU_MATRIX_H
+#define MC_BACKENDS_CPU_MATRIX_H
+
+#include "backends/cpu/gemm.h"
+
+typedef struct mc_cpu_matrix {
+    const float *a, *b;
+    int64_t a_row, a_col, b_row, b_col; /* strides in elements; one of each pair is 1 */
+    float *c;                           /* [batches][m][n], contiguous */
+    int64_t m, n, k;
+    int32_t batch_rank;
+    int64_t batch_dim[MC_MAX_RANK], batch_a[MC_MAX_RANK], batch_b[MC_MAX_RANK]; /* strides in elements */
+    const float *packed;  /* B in panels already (mc_cpu_pack_weight), or NULL */
+    mcomp_epilogue_f32 e; /* bias, residual (rows of C), act and post_act */
+    int32_t split;        /* 1: a long inner dimension may be cut and summed in parts (weight gradients) */
+} mc_cpu_matrix;
+
+/* Scratch for products of at most this many columns by this inner size. */
+void mc_cpu_matrix_scratch(mc_cpu_step *s, int64_t n, int64_t k);
+void mc_cpu_matrix_run(const mc_cpu_step *s, const mcomp_run_args *a, const mc_cpu_matrix *p);
+
+#endif

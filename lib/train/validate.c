@@ -1,0 +1,84 @@
+/* Validation: the model with the present weights, as it would be shipped, on samples that no step has seen. */
+#include "train/fit.h"
+
+/* Session over model, loss and outputs; *loss_at: index of the loss among the outputs, *out_at of the scores. */
+static int32_t open(mc_fit *f, mcomp_session **s, int32_t *out_at, int32_t *loss_at, int32_t *target_at)
+{
+    int32_t st = MCOMP_OK;
+    mcomp_trainer *t = f->t;
+    mc_graph *g = NULL;
+    mc_value *out[8];
+    mc_loss_site site = {.out = out, .smoothing = 0.0f};
+    MC_TRY(mc_graph_clone(&g, t->model));
+    MC_TRY(mc_trainer_weights_into(t, g, 0));
+    MC_TRY(mc_infer_graph(g));
+    site.g = g;
+    for (int64_t i = 0; i < g->n_outputs && site.n_out < 8; i++) {
+        mc_value *v = g->outputs[i];
+        if (t->o.output ? strcmp(v->name, t->o.output) != 0 : !mc_dtype_is_float(v->type.dtype)) continue;
+        if (site.n_out == 0) *out_at = (int32_t)i;
+        out[site.n_out++] = v;
+    }
+    *target_at = (int32_t)g->n_inputs;
+    *loss_at = (int32_t)g->n_outputs;
+    mc_value *loss = t->loss->emit(&site);
+    MC_TRY(site.status);
+    MC_TRY(mc_graph_add_output(g, loss));
+    MC_TRY(mc_graph_sort(g));
+    MC_TRY(mc_session_open(s, t->ctx, g, NULL, NULL));
+done:
+    mc_graph_destroy(g);
+    return st;
+}
+
+int32_t mc_fit_validate(mc_fit *f, double *metric)
+{
+    int32_t st = MCOMP_OK, out_at = 0, loss_at = 0, target_at = 0;
+    mcomp_trainer *t = f->t;
+    mc_metric *m = NULL;
+    mcomp_session *s = NULL;
+    mcomp_exec *e = NULL;
+    const mcomp_tensor *in[MC_OP_MAX_IO], *out[MC_OP_MAX_IO];
+    MC_TRY(mc_metric_open(&m, f->metric));
+    MC_TRY(open(f, &s, &out_at, &loss_at, &target_at));
+    MC_TRY(mcomp_exec_create(&e, s));
+    const int32_t n_in = mcomp_session_n_inputs(s), n_out = mcomp_session_n_outputs(s);
+    if (n_in > MC_OP_MAX_IO || n_out > MC_OP_MAX_IO) MC_FAIL(MCOMP_LIMIT, "train", "the model has more than %d inputs or outputs", MC_OP_MAX_IO - 1);
+    for (int64_t at = 0; at < f->n_valid; at += t->o.batch) {
+        const int64_t n = f->n_valid - at < t->o.batch ? f->n_valid - at : t->o.batch;
+        MC_TRY(mc_feed_get(&f->valid, f->valid_list + at, n, t->loss->labels, &f->target_like));
+        for (int32_t i = 0; i < target_at; i++) in[i] = f->valid.in[i];
+        in[target_at] = f->valid.target;
+        MC_TRY(mcomp_exec_run(e, n_in, in, n_out, out));
+        MC_TRY(mc_metric_add(m, &out[out_at]->t, &f->valid.target->t, mc_tensor_get_f64(&out[loss_at]->t, 0)));
+    }
+    *metric = mc_metric_value(m);
+done:
+    mcomp_exec_destroy(e);
+    mcomp_session_destroy(s);
+    mc_metric_close(m);
+    return st;
+}
+
+int32_t mc_fit_balance(mc_fit *f)
+{
+    int32_t st = MCOMP_OK;
+    mcomp_trainer *t = f->t;
+    const mc_type *like = &f->target_like;
+    const int64_t classes = like->rank > 1 ? like->dim[like->rank - 1] : 0;
+    const mcomp_tensor **in = mc_calloc((size_t)f->train.n_inputs + 1, sizeof *in);
+    t->weight = classes > 0 ? mc_calloc((size_t)classes, sizeof *t->weight) : NULL;
+    if (!in) MC_TRY(MCOMP_NO_MEMORY);
+    if (!t->weight) MC_FAIL(MCOMP_SHAPE, "balance", "the number of classes is not known from the model");
+    for (int64_t i = 0; i < f->n_train; i++) {
+        int64_t label = -1;
+        MC_TRY(mcomp_dataset_get(f->train_set, f->train_list[i], f->train.n_inputs, in, &label));
+        if (label >= 0 && label < classes) t->weight[label] += 1.0f;
+    }
+    for (int64_t k = 0; k < classes; k++)
+        t->weight[k] = t->weight[k] > 0.0f ? (float)((double)f->n_train / ((double)classes * (double)t->weight[k])) : 0.0f;
+    t->n_weight = classes;
+done:
+    mc_free(in);
+    return st;
+}

@@ -1,0 +1,154 @@
+/* Kernels of training graphs in the built-in backend: against the operators' references on every tier, and equal bits for one to
+ * four threads. */
+#include <math.h>
+#include <stdio.h>
+
+#include "unit/backends/cpu_case.h"
+
+#define KEEP (1 << 21)
+static float *kept;
+
+static void setup(void) { kept = malloc(KEEP * sizeof *kept); }
+static void teardown(void) { free(kept); }
+
+typedef struct grad_row {
+    const char *kernel, *domain, *op, *attrs;
+    const char *in; /* "x3,4 i3 -": floats in [-1,1), labels or indices, omitted */
+    int32_t n_out;
+    double tolerance; /* 0: 2e-5; sums of many terms need more */
+    int32_t top;      /* of integers */
+    uint32_t constant;
+} grad_row;
+
+static void inputs(const grad_row *row, mc_node_case *c)
+{
+    c->n_in = 0;
+    for (const char *p = row->in; *p;) {
+        const char kind = *p++;
+        int64_t dims[MC_MAX_RANK];
+        int32_t rank = 0;
+        for (; *p >= '0' && *p <= '9'; p += *p == ',') {
+            char *end;
+            dims[rank++] = strtoll(p, &end, 10);
+            p = end;
+        }
+        while (*p == ' ') p++;
+        mc_tensor *t = kind == '-' ? NULL : mc_test_tensor(kind == 'i' ? MCOMP_I64 : MCOMP_F32, dims, rank, (uint64_t)c->n_in * 77 + 5);
+        for (int64_t i = 0; kind == 'i' && i < mc_tensor_elements(t); i++) mc_tensor_set_i64(t, i, (i * 7 + i / 3) % row->top);
+        if (kind == 'p') /* positive */
+            for (int64_t i = 0; i < mc_tensor_elements(t); i++) mc_tensor_set_f64(t, i, 0.1 + fabs(mc_tensor_get_f64(t, i)));
+        c->in[c->n_in++] = t;
+    }
+}
+
+/* The row on tier i against the reference with one thread, then equal bits with more. */
+static void run_row(int i, const grad_row *row)
+{
+    mc_tensor *want[MC_TEST_OUT];
+    const double tolerance = row->tolerance > 0.0 ? row->tolerance : 2e-5;
+    setenv("MCOMP_ISA", tiers[i], 1);
+    for (int32_t threads = 1; threads <= 4; threads++) {
+        mc_node_case c = {.domain = row->domain, .op = row->op, .attrs = row->attrs, .n_out = row->n_out ? row->n_out : 1,
+                          .constant = row->constant, .kernel = row->kernel, .rtol = tolerance, .atol = tolerance, .threads = threads};
+        inputs(row, &c);
+        if (threads == 1) {
+            c.keep = kept;
+            mc_ck_node(&c);
+            continue;
+        }
+        c.same = kept; /* the outputs' values do not matter here, only their types */
+        c.rtol = c.atol = 1e30;
+        mc_graph *g = NULL;
+        mc_node *n;
+        mc_value *in[MC_TEST_IN] = {NULL};
+        mc_ops_register();
+        mc_ck_ok(mc_graph_create(&g, "types"));
+        for (int32_t k = 0; k < c.n_in; k++) {
+            const mc_type type = c.in[k] ? mc_type_of(c.in[k]) : (mc_type){0};
+            if (c.in[k]) mc_ck_ok(mc_graph_add_input(g, NULL, &type, &in[k]));
+        }
+        mc_ck_ok(mc_graph_add_node(g, c.domain, c.op, 0, "node", c.n_in, in, c.n_out, NULL, &n));
+        mc_test_set_attrs(n, c.attrs);
+        mc_ck_ok(mc_infer_node(g, n));
+        for (int32_t k = 0; k < c.n_out; k++) {
+            mc_shape s;
+            mc_ck_ok(mc_type_shape(&n->out[k]->type, &s));
+            mc_ck_ok(mc_tensor_create(&want[k], MCOMP_F32, &s));
+        }
+        mc_graph_destroy(g);
+        mc_ck_node_want(&c, want);
+    }
+}
+
+#define ROWS_TEST(name)                                                                                                \
+    START_TEST(name)                                                                                                   \
+    {                                                                                                                  \
+        for (size_t k = 0; k < sizeof name##_rows / sizeof *name##_rows; k++) run_row(_i, &name##_rows[k]);            \
+    }                                                                                                                  \
+    END_TEST
+
+static const grad_row product_rows[] = {
+    {"gemm", "mcomp", "Product", NULL, "x1,1 x1,1", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Product", NULL, "x7,5 x5,3", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Product", "trans_a=1", "x257,33 x257,17", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Product", "trans_b=1", "x33,257 x129,257", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Product", "trans_a=1 trans_b=1", "x65,31 x15,65", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Product", NULL, "x3,512 x512,40", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Product", "trans_b=1", "x40,1024 x33,1024", 0, 5e-5, 0, 0},
+    {"gemm", "mcomp", "Product", NULL, "x450,70 x70,400", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Product", "trans_b=1", "x450,70 x400,70", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Product", "trans_a=1", "x70,600 x70,390", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Product", "flat=1", "x5,7 x5,9", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Product", "flat=1", "x3,50,64 x3,50,33", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Product", "flat=1", "x2,1100,64 x2,1100,80", 0, 1e-4, 0, 0},
+    {"gemm", "mcomp", "Product", "flat=1", "x0,5 x0,3", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Product", "flat=1", "x9 x4", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Product", "trans_a=1", "x6,31,15 x6,31,40", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Product", "trans_b=1", "x2,3,31,15 x3,40,15", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Product", "trans_b=1", "x2,3,31,15 x40,15", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Product", "trans_a=1", "x2,3,31,15 x31,40", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Product", NULL, "x31,15 x4,1,15,40", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Product", NULL, "x50,2,3 x50,3,2", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Product", "trans_a=1", "x24,129,33 x24,129,65", 0, 0, 0, 0},
+};
+ROWS_TEST(product)
+
+static const grad_row matmul_rows[] = {
+    {"gemm", "", "MatMul", NULL, "x5,130,70 x70,400", 0, 0, 0, 0},
+    {"gemm", "", "MatMul", NULL, "x5,130,70 x70,400", 0, 0, 0, 2},
+    {"gemm", "", "MatMul", NULL, "x1,300 x300,257", 0, 0, 0, 0},
+    {"gemm", "", "MatMul", NULL, "x24,65,33 x24,33,129", 0, 0, 0, 0},
+    {"gemm", "", "Gemm", "transB=1 alpha=0.5f", "x33,70 x257,70 x33,1", 0, 0, 0, 0},
+    {"gemm", "", "Gemm", "transA=1", "x70,210 x70,257 x257", 0, 0, 0, 0},
+    {"gemm", "", "Gemm", "transA=1 transB=1", "x70,33 x65,70", 0, 0, 0, 2},
+};
+ROWS_TEST(matmul)
+
+/* Every size from 1 to 257 on each axis in turn. */
+START_TEST(product_sizes)
+{
+    char in[64];
+    for (int s = 1; s <= 257; s += s < 40 ? 1 : 7) {
+        const grad_row row = {"gemm", "mcomp", "Product", s % 2 ? "trans_a=1" : "trans_b=1", in, 0, 0, 0, 0};
+        for (int axis = 0; axis < 3; axis++) {
+            const int m = axis == 0 ? s : 19, n = axis == 1 ? s : 21, k = axis == 2 ? s : 18;
+            snprintf(in, sizeof in, "x%d,%d x%d,%d", s % 2 ? k : m, s % 2 ? m : k, s % 2 ? k : n, s % 2 ? n : k);
+            run_row(_i, &row);
+        }
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("cpu_grad");
+    TCase *t = tcase_create("implementations");
+    const int n = tier_count();
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_set_timeout(t, 60);
+    tcase_add_loop_test(t, product, 0, n);
+    tcase_add_loop_test(t, matmul, 0, n);
+    tcase_add_loop_test(t, product_sizes, 0, n);
+    suite_add_tcase(s, t);
+    return mc_test_main(s);
+}
