@@ -109,9 +109,9 @@ class Headers:
         if base in self.opaque:
             return {1: "c_void_p", 2: "POINTER(c_void_p)"}[stars]
         known = SCALARS.get(base) or (base if base in self.structs or base in self.callbacks else None)
-        if known is None or stars > 1:
+        if known is None or stars > 2:
             raise SystemExit(f"type not understood: {text}")
-        return f"POINTER({known})" if stars else known
+        return "POINTER(" * stars + known + ")" * stars
 
     def parameters(self, text):
         if text.strip() == "void":
