@@ -56,6 +56,7 @@ static const gradient_row rows[] = {
     {"Unsqueeze", NULL, "x2,3 i[0,-1]", 0},
     {"Identity", NULL, "x2,3", 0},
     {"Dropout", NULL, "x2,3", 0},
+    {"Dropout", NULL, "x2,3 s0", 0},
     {"Transpose", "perm=[2,0,1]", "x2,3,4", 0},
     {"Transpose", NULL, "x2,3", 0},
     {"Concat", "axis=1", "x2,3 x2,1 c2,2", 0},

@@ -261,6 +261,29 @@ START_TEST(names_what_has_none)
 }
 END_TEST
 
+/* A dropout that drops is not the identity; it must not be differentiated as if it were. */
+START_TEST(dropout_in_training_has_none)
+{
+    const int64_t dims[] = {2, 3};
+    const double half = 0.5, none = 0.0, on = 1.0, off = 0.0;
+    for (int k = 0; k < 4; k++) { /* on; fed at run time; on, ratio 0; off */
+        mc_graph *g;
+        mc_value *grads[1], *in[3];
+        mc_node *n;
+        mc_ck_ok(mc_graph_create(&g, "g"));
+        in[0] = mc_test_input(g, "x", MCOMP_F32, 2, dims);
+        in[1] = mc_test_const(g, MCOMP_F32, 0, k == 2 ? &none : &half);
+        in[2] = k == 1 ? mc_test_input(g, "training", MCOMP_BOOL, 0, NULL) : mc_test_const(g, MCOMP_BOOL, 0, k == 3 ? &off : &on);
+        mc_ck_ok(mc_graph_add_node(g, "", "Dropout", 0, "drop", 3, in, 1, NULL, &n));
+        mc_value *loss = mc_test_op(g, "ReduceSum", 1, n->out[0]);
+        mc_ck_ok(mc_node_set_i(loss->producer, "keepdims", 0));
+        ck_assert_int_eq(mc_gradient(g, loss, 1, in, grads), k < 2 ? MCOMP_NO_GRADIENT : MCOMP_OK);
+        if (k < 2) ck_assert_str_eq(mc_error_peek()->where, "drop");
+        mc_graph_destroy(g);
+    }
+}
+END_TEST
+
 int main(void)
 {
     mc_ops_register();
@@ -271,6 +294,7 @@ int main(void)
     tcase_add_test(tc, all_rows_are_checked);
     tcase_add_test(tc, steps_are_flat);
     tcase_add_test(tc, names_what_has_none);
+    tcase_add_test(tc, dropout_in_training_has_none);
     suite_add_tcase(s, tc);
     return mc_test_main(s);
 }

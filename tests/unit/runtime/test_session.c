@@ -281,6 +281,52 @@ START_TEST(lists_unsupported)
 }
 END_TEST
 
+/* Whether a Dropout passes its input on is decided by an input: the plan must not take it for a copy beforehand. */
+START_TEST(dropout_in_training)
+{
+    const int constant = _i & 1, no_fusion = _i >> 1;
+    const int64_t dims[2] = {2, 3};
+    mc_graph *d = NULL;
+    mcomp_session *sd = NULL;
+    mcomp_exec *ed = NULL;
+    mcomp_tensor *x = net_random(2, dims, 5), *t = NULL;
+    mc_node *n = NULL;
+    mcomp_session_options o;
+    mc_ck_ok(mcomp_session_options_init(&o, sizeof o));
+    o.no_fusion = no_fusion;
+    mc_ck_ok(mc_graph_create(&d, "drop"));
+    mc_ck_ok(mcomp_tensor_create(&t, MCOMP_BOOL, 0, NULL));
+    mc_value *in[3] = {net_input(d, "x", MCOMP_F32, 2, dims), NULL, NULL};
+    mc_tensor_set_i64(&t->t, 0, 1);
+    if (constant) {
+        mc_tensor *on;
+        mc_ck_ok(mc_tensor_copy(&on, &t->t));
+        mc_ck_ok(mc_graph_add_const(d, "training", on, &in[2]));
+    } else {
+        in[2] = net_input(d, "training", MCOMP_BOOL, 0, NULL);
+    }
+    mc_ck_ok(mc_graph_add_node(d, "", "Dropout", 0, "drop", 3, in, 1, NULL, &n));
+    mc_ck_ok(mc_graph_add_output(d, n->out[0]));
+    mc_ck_ok(mc_graph_sort(d));
+    mc_ck_ok(mc_infer_graph(d));
+    mc_ck_ok(mc_session_open(&sd, ctx, d, &o, NULL));
+    mc_ck_ok(mcomp_exec_create(&ed, sd));
+    const mcomp_tensor *feed[2] = {x, t}, *out[1];
+    ck_assert_int_eq(mcomp_exec_run(ed, constant ? 1 : 2, feed, 1, out), MCOMP_UNSUPPORTED);
+    ck_assert_str_eq(mc_error_peek()->where, "drop");
+    if (!constant) { /* the same session, off: a copy */
+        mc_tensor_set_i64(&t->t, 0, 0);
+        mc_ck_ok(mcomp_exec_run(ed, 2, feed, 1, out));
+        ck_assert_mem_eq(mcomp_tensor_data(out[0]), mcomp_tensor_data(x), mcomp_tensor_bytes(x));
+    }
+    mcomp_tensor_destroy(x);
+    mcomp_tensor_destroy(t);
+    mcomp_exec_destroy(ed);
+    mcomp_session_destroy(sd);
+    mc_graph_destroy(d);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("session");
@@ -296,6 +342,7 @@ int main(void)
     tcase_add_test(c, cancel);
     tcase_add_test(c, explains);
     tcase_add_test(c, lists_unsupported);
+    tcase_add_loop_test(c, dropout_in_training, 0, 4);
     suite_add_tcase(suite, c);
     return mc_test_main(suite);
 }
