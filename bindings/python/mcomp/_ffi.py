@@ -76,10 +76,6 @@ DTYPE = {
 
 mcomp_progress_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, c_double)
 
-mcomp_fetch_fn = CFUNCTYPE(c_int32, c_void_p, c_int64, c_int32, POINTER(c_void_p), POINTER(c_int64))
-
-mcomp_train_progress_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(mcomp_train_event))
-
 
 class mcomp_error(Structure):
     _fields_ = [
@@ -211,6 +207,20 @@ class mcomp_constant_info(Structure):
     ]
 
 
+class mcomp_build_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("reserved", c_int32),
+        ("seed", c_uint64),
+        ("classes", c_int64),
+        ("vocab", c_int64),
+        ("length", c_int64),
+        ("image", c_int64 * 3),
+        ("features", c_int64),
+        ("pad", c_int64),
+    ]
+
+
 class mcomp_dataset_options(Structure):
     _fields_ = [
         ("size", c_uint32),
@@ -230,6 +240,8 @@ class mcomp_dataset_options(Structure):
         ("group", c_char_p),
         ("objective", c_char_p),
     ]
+
+mcomp_fetch_fn = CFUNCTYPE(c_int32, c_void_p, c_int64, c_int32, POINTER(c_void_p), POINTER(c_int64))
 
 
 class mcomp_session_options(Structure):
@@ -325,6 +337,8 @@ class mcomp_train_event(Structure):
         ("peak_bytes", c_uint64),
     ]
 
+mcomp_train_progress_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(mcomp_train_event))
+
 
 class mcomp_trainer_options(Structure):
     _fields_ = [
@@ -398,6 +412,10 @@ FUNCTIONS = {
     "mcomp_backend_info_get": (c_int32, [c_void_p, c_int32, POINTER(mcomp_backend_info)]),
     # int32_t mcomp_backend_load(mcomp_context *ctx, const char *path)
     "mcomp_backend_load": (c_int32, [c_void_p, c_char_p]),
+    # int32_t mcomp_build_is_text(const char *spec, int32_t *text)
+    "mcomp_build_is_text": (c_int32, [c_char_p, POINTER(c_int32)]),
+    # int32_t mcomp_build_options_init(mcomp_build_options *o, uint32_t size)
+    "mcomp_build_options_init": (c_int32, [POINTER(mcomp_build_options), c_uint32]),
     # int32_t mcomp_calibrator_create(mcomp_calibrator **out, mcomp_context *ctx, const mcomp_graph *g)
     "mcomp_calibrator_create": (c_int32, [POINTER(c_void_p), c_void_p, c_void_p]),
     # void mcomp_calibrator_destroy(mcomp_calibrator *c)
@@ -478,6 +496,8 @@ FUNCTIONS = {
     "mcomp_graph_add_node": (c_int32, [c_void_p, c_char_p, c_char_p, c_int32, POINTER(c_char_p), c_int32, POINTER(c_char_p)]),
     # int32_t mcomp_graph_add_output(mcomp_graph *g, const char *value)
     "mcomp_graph_add_output": (c_int32, [c_void_p, c_char_p]),
+    # int32_t mcomp_graph_build(mcomp_graph **out, mcomp_context *ctx, const char *spec, const mcomp_build_options *options)
+    "mcomp_graph_build": (c_int32, [POINTER(c_void_p), c_void_p, c_char_p, POINTER(mcomp_build_options)]),
     # int32_t mcomp_graph_clone(mcomp_graph **out, const mcomp_graph *g)
     "mcomp_graph_clone": (c_int32, [POINTER(c_void_p), c_void_p]),
     # int32_t mcomp_graph_constants(const mcomp_graph *g, void (*visit)(void *payload, const mcomp_constant_info *info), void *payload)
