@@ -32,9 +32,9 @@ static void step_line(job *j, const mcomp_train_event *e)
     const double now = cli_now_ms();
     const int last = e->step == e->total_steps;
     j->loss = e->loss;
-    if (c->progress == 0 || (!last && now - j->reported_ms < (c->progress == 1 ? 10000.0 : 500.0))) return;
+    if (c->progress == 0 || (!last && c->progress != 2 && now - j->reported_ms < (c->progress == 1 ? 10000.0 : 500.0))) return;
     j->reported_ms = now;
-    if (c->progress == 2) {
+    if (c->progress == 2) { /* every step: a script draws the curve */
         fprintf(stderr, "{\"event\":\"step\",\"epoch\":%lld,\"step\":%lld,\"steps\":%lld,\"loss\":%.6g,\"lr\":%.6g,\"samples_per_second\":%.6g,\"left_s\":%.0f}\n",
                 (long long)e->epoch, (long long)e->step, (long long)e->total_steps, e->loss, e->lr, e->samples_per_second, e->seconds_left);
         return;

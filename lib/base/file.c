@@ -90,7 +90,7 @@ done:
 
 struct mc_writer {
     char *path;
-    char *temp;
+    char *temp;       /* name of the temporary; NULL while the file has none (O_TMPFILE) */
     int fd;
     uint64_t written;
     int64_t fill;
@@ -115,11 +115,83 @@ static int32_t resolve(char **out, const char *path)
     return *out ? MCOMP_OK : MCOMP_NO_MEMORY;
 }
 
+static int32_t temp_name(mc_writer *w, char **out)
+{
+    mc_str s = {0};
+    const int32_t st = mc_str_appendf(&s, "%s.tmp%llx", w->path, (unsigned long long)(mc_clock_ns() ^ getpid()) & 0xffffffffu);
+    *out = s.data;
+    return st;
+}
+
+static char *folder_of(const char *path)
+{
+    char *dir = mc_strdup(path), *slash = dir ? strrchr(dir, '/') : NULL;
+    if (slash) slash[slash == dir ? 1 : 0] = 0;
+    else if (dir) {
+        mc_free(dir);
+        dir = mc_strdup(".");
+    }
+    return dir;
+}
+
+/* A file without a name leaves nothing behind if the process is killed while it writes. It gets one just before it is renamed, through
+ * /proc. Leaves fd at -1 where the system has no such thing, or the name could not be given (too long): then the named way says why. */
+static void open_nameless(mc_writer *w)
+{
+    struct stat info;
+    char *dir = folder_of(w->path), *name = NULL;
+    if (dir && temp_name(w, &name) == MCOMP_OK && lstat(name, &info) != 0 && errno == ENOENT && access("/proc/self/fd", X_OK) == 0)
+        w->fd = open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    mc_free(dir);
+    mc_free(name);
+}
+
+static int32_t open_named(mc_writer *w, const char *path)
+{
+    int32_t st = MCOMP_OK;
+    for (int attempt = 0; attempt < 16 && w->fd < 0; attempt++) {
+        mc_free(w->temp);
+        MC_TRY(temp_name(w, &w->temp));
+        w->fd = open(w->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+        if (w->fd >= 0) return MCOMP_OK;
+        if (errno == EEXIST) continue;
+        st = io_fail(path, "cannot create the output file");
+        goto done;
+    }
+    st = mc_fail(MCOMP_IO, path, "no free name for the temporary file");
+done:
+    mc_free(w->temp); /* not ours to remove */
+    w->temp = NULL;
+    return st;
+}
+
+/* Gives a nameless file its temporary name. */
+static int32_t link_temp(mc_writer *w)
+{
+    int32_t st = MCOMP_OK;
+    char self[48], *name = NULL;
+    snprintf(self, sizeof self, "/proc/self/fd/%d", w->fd);
+    for (int attempt = 0; attempt < 16 && !w->temp; attempt++) {
+        mc_free(name);
+        MC_TRY(temp_name(w, &name));
+        if (linkat(AT_FDCWD, self, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0) {
+            w->temp = name;
+            name = NULL;
+        } else if (errno != EEXIST) {
+            st = io_fail(w->path, "cannot name the output file");
+            goto done;
+        }
+    }
+    if (!w->temp) st = mc_fail(MCOMP_IO, w->path, "no free name for the temporary file");
+done:
+    mc_free(name);
+    return st;
+}
+
 int32_t mc_writer_open(mc_writer **out, const char *path, int32_t overwrite)
 {
     int32_t st = MCOMP_OK;
     struct stat info;
-    mc_str temp = {0};
     mode_t mode = 0;
     mc_writer *w = NULL;
     *out = NULL;
@@ -136,24 +208,13 @@ int32_t mc_writer_open(mc_writer **out, const char *path, int32_t overwrite)
     w->fd = -1;
     if (exists) MC_TRY(resolve(&w->path, path));
     else if (!(w->path = mc_strdup(path))) MC_FAIL(MCOMP_NO_MEMORY, path, "no memory for the path");
-    for (int attempt = 0; attempt < 16 && w->fd < 0; attempt++) {
-        temp.len = 0;
-        MC_TRY(mc_str_appendf(&temp, "%s.tmp%llx", w->path, (unsigned long long)(mc_clock_ns() ^ getpid()) & 0xffffffffu));
-        w->fd = open(temp.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-        if (w->fd < 0 && errno != EEXIST) {
-            st = io_fail(path, "cannot create the output file");
-            goto done;
-        }
-    }
-    if (w->fd < 0) MC_FAIL(MCOMP_IO, path, "no free name for the temporary file");
-    w->temp = temp.data;
-    temp.data = NULL;
+    open_nameless(w);
+    if (w->fd < 0) MC_TRY(open_named(w, path));
     if (exists) mode = info.st_mode & 07777;
     if (exists && fchmod(w->fd, mode) != 0) mode = 0; /* not the owner: the default mode stays */
     *out = w;
     w = NULL;
 done:
-    mc_free(temp.data);
     if (w) writer_free(w);
     return st;
 }
@@ -209,11 +270,9 @@ uint64_t mc_writer_tell(const mc_writer *w) { return w->written; }
 
 static void sync_directory(const char *path)
 {
-    char *dir = mc_strdup(path);
+    char *dir = folder_of(path);
     if (!dir) return;
-    char *slash = strrchr(dir, '/');
-    if (slash) slash[slash == dir ? 1 : 0] = 0;
-    const int fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
         (void)fsync(fd);
         close(fd);
@@ -229,6 +288,7 @@ int32_t mc_writer_commit(mc_writer *w)
         st = io_fail(w->path, "cannot flush to disk");
         goto done;
     }
+    if (!w->temp) MC_TRY(link_temp(w));
     const int closed = close(w->fd);
     w->fd = -1;
     if (closed != 0) {

@@ -38,19 +38,19 @@ class Ours:
         st = self.lib.mcomp_tokenizer_create(ctypes.byref(self.t), None, spec.encode(), raw, lengths, ctypes.c_int64(n))
         if st:
             raise SystemExit(f"{spec}: status {st}")
-        self.ids, self.n = ctypes.POINTER(ctypes.c_int32)(), ctypes.c_int64()
+        self.ids, self.n = (ctypes.c_int32 * (1 << 20))(), ctypes.c_int64()
 
     def encode(self, text, special=1):
-        st = self.lib.mcomp_tokenizer_encode(self.t, text, ctypes.c_int64(len(text)), special, ctypes.c_int64(0), ctypes.byref(self.ids), ctypes.byref(self.n))
+        st = self.lib.mcomp_tokenizer_encode(self.t, text, ctypes.c_int64(len(text)), special, ctypes.c_int64(0), ctypes.c_int64(1 << 20), self.ids, ctypes.byref(self.n))
         if st:
             raise SystemExit(f"encode: status {st}")
         return self.ids[:self.n.value]
 
     def speed(self, texts):
-        encode, t, ids, n, zero = self.lib.mcomp_tokenizer_encode, self.t, ctypes.byref(self.ids), ctypes.byref(self.n), ctypes.c_int64(0)
+        encode, t, ids, n, zero, cap = self.lib.mcomp_tokenizer_encode, self.t, self.ids, ctypes.byref(self.n), ctypes.c_int64(0), ctypes.c_int64(1 << 20)
         start = time.perf_counter()
         for x in texts:
-            encode(t, x, ctypes.c_int64(len(x)), 1, zero, ids, n)
+            encode(t, x, ctypes.c_int64(len(x)), 1, zero, cap, ids, n)
         return time.perf_counter() - start
 
     def save(self, path):

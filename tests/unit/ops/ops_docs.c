@@ -62,10 +62,14 @@ static int32_t make(mc_str *s)
     MC_TRY(mc_str_append(s, "## ONNX\n\n| operator | form | since | inputs | outputs | kind | quantized | gradient |\n|---|---|---|---|---|---|---|---|\n"));
     for (int32_t i = 0; i < n; i++)
         if (sorted[i]->domain[0] == 0) MC_TRY(row(s, sorted[i]));
+    MC_TRY(mc_str_append(s, "\n## ONNX, domain ai.onnx.preview.training\n\nGradient is expanded when a model is made ready to run.\n\n"
+                            "| operator | form | since | inputs | outputs | kind | quantized | gradient |\n|---|---|---|---|---|---|---|---|\n"));
+    for (int32_t i = 0; i < n; i++)
+        if (strcmp(sorted[i]->domain, "ai.onnx.preview.training") == 0) MC_TRY(row(s, sorted[i]));
     MC_TRY(mc_str_append(s, "\n## Domain mcomp\n\nOnly inside of compiled plans, never in a file (fused_ops.md, training_ops.md).\n\n"
                             "| operator | inputs | outputs |\n|---|---|---|\n"));
     for (int32_t i = 0; i < n; i++)
-        if (sorted[i]->domain[0] != 0) MC_TRY(row(s, sorted[i]));
+        if (strcmp(sorted[i]->domain, "mcomp") == 0) MC_TRY(row(s, sorted[i]));
 done:
     return st;
 }

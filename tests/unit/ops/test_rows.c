@@ -11,7 +11,8 @@ START_TEST(descriptors)
     for (int32_t i = 0; i < n_ops; i++) {
         const mc_op *o = table[i];
         ck_assert_msg(o->name && o->name[0], "row %d has no name", i);
-        ck_assert_msg(o->domain && (strcmp(o->domain, "") == 0 || strcmp(o->domain, "mcomp") == 0), "%s: domain", o->name);
+        ck_assert_msg(o->domain && (strcmp(o->domain, "") == 0 || strcmp(o->domain, "mcomp") == 0 ||
+                                    strcmp(o->domain, "ai.onnx.preview.training") == 0), "%s: domain", o->name);
         ck_assert_msg(o->version >= 1 && o->since >= 1 && o->since <= o->version, "%s: version %d, since %d", o->name, o->version, o->since);
         ck_assert_msg(o->min_in >= 0 && (o->max_in == -1 || o->max_in >= o->min_in) && o->max_in <= MC_OP_MAX_IO, "%s: inputs", o->name);
         ck_assert_msg(o->min_out >= 0 && (o->max_out == -1 || o->max_out >= o->min_out) && o->max_out <= MC_OP_MAX_IO, "%s: outputs", o->name);
