@@ -122,7 +122,7 @@ int conf_docs(const char *path, int write)
     }
     old = calloc(1, (size_t)s.len + 2);
     bad = !old || fread(old, 1, (size_t)s.len + 1, f) != (size_t)s.len || memcmp(old, s.data, (size_t)s.len) != 0;
-    if (bad) printf("%s is not what the cases give; see its first lines\n", path);
+    if (bad) printf("%s is not what the cases give: run this again with --session --write %s\n", path, path);
 done:
     if (f && fclose(f) != 0) bad = 1;
     free(old);
