@@ -7,6 +7,7 @@
 #define MCOMP_DATASET_H
 
 #include <mcomp/graph.h>
+#include <mcomp/tokenizer.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -17,13 +18,16 @@ typedef struct mcomp_dataset_options { /* the strings are copied */
     int32_t max_length;      /* text: ids a sample; 0 = from the model's input or 128 */
     const char *label;       /* name of the label array or column; NULL: "label" if there is one */
     const char *text;        /* text column; NULL: "text" */
-    const char *tokenizer;   /* "bytes"; others are MCOMP_UNSUPPORTED in this version */
+    const char *tokenizer;   /* a vocab.txt, a tokenizer.json, bytes, chars, train:wordpiece,8000, train:bpe,8000 */
     const char *map;         /* "role=name,..." for input_ids, attention_mask, token_type_ids; may be NULL */
     const char *labels;      /* JSON array or newline-separated label names; NULL: mcomp.labels of the model */
     double scale, shift;     /* IDX images: (x - shift) / scale; scale 0 = 1 */
     int64_t skip, limit;     /* limit 0: all */
     int64_t every;           /* keep each every-th sample; 0 = 1 */
     const char *optional;    /* "name,...": inputs that the data may lack; they are zeros then (free axes 1). NULL: none */
+    const mcomp_tokenizer *tokenizer_handle; /* instead of tokenizer; need not outlive the call. NULL: none */
+    const char *group;       /* column of text files by which a validation split keeps rows together; NULL: none */
+    const char *objective;   /* text: "classify", "mlm" (labels are not read), "next-token" (one stream in windows); NULL: classify */
 } mcomp_dataset_options;
 MCOMP_API int32_t mcomp_dataset_options_init(mcomp_dataset_options *o, uint32_t size);
 
@@ -48,6 +52,10 @@ MCOMP_API int32_t mcomp_dataset_has_labels(const mcomp_dataset *d);
 MCOMP_API const char *mcomp_dataset_label_name(const mcomp_dataset *d, int64_t i);
 /* Warnings found while opening (extra arrays, casts ...); NULL beyond the last. Borrowed. */
 MCOMP_API const char *mcomp_dataset_warning(const mcomp_dataset *d, int64_t i);
+/* What turns texts into ids here, given or trained on the texts; NULL when there is none. Borrowed. */
+MCOMP_API const mcomp_tokenizer *mcomp_dataset_tokenizer(mcomp_dataset *d);
+/* Next ids of sample i, one a position: n must be the number of ids a sample. DATA unless the objective is next-token. */
+MCOMP_API int32_t mcomp_dataset_targets(mcomp_dataset *d, int64_t i, int64_t n, int64_t *targets);
 /* Expected outputs of an onnx-test directory for sample i, output k; MCOMP_DATA if there are none. Borrowed. */
 MCOMP_API int32_t mcomp_dataset_expected(mcomp_dataset *d, int64_t i, int32_t k, const mcomp_tensor **out);
 

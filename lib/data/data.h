@@ -4,6 +4,7 @@
 
 #include <mcomp/dataset.h>
 
+#include "data/loader.h"
 #include "onnx/onnx.h"
 
 /* .npy bytes (version 1 to 3, C order; numeric, bool and unicode string arrays) to a tensor that owns its memory. */

@@ -78,9 +78,36 @@ done:
     return st;
 }
 
+/* Targets that are no classes: floating-point numbers with a fraction, or several a sample. */
+static int numbers(const mcomp_dataset *d, const mc_tensor *t)
+{
+    int whole = t->shape.rank == 1;
+    if (!mc_dtype_is_float(t->dtype) || t->shape.rank < 1 || d->labels.n > 0) return 0;
+    for (int64_t i = 0; whole && i < t->shape.dim[0]; i++) {
+        const double v = mc_tensor_get_f64(t, i);
+        whole = v >= 0 && v < 9e15 && v == (double)(int64_t)v;
+    }
+    return !whole;
+}
+
+static int32_t take_numbers(mcomp_dataset *d, const mc_tensor *t, const char *name)
+{
+    int32_t st = MCOMP_OK;
+    MC_TRY(mc_tensor_create(&d->target, MCOMP_F32, &t->shape));
+    const int64_t n = mc_tensor_elements(t), rows = t->shape.dim[0];
+    for (int64_t i = 0; i < n; i++) {
+        const double v = mc_tensor_get_f64(t, i);
+        if (!(v >= -3.4e38 && v <= 3.4e38)) MC_FAIL(MCOMP_RANGE, name, "target %g of sample %lld is not a finite number", v, (long long)(i / (n / rows)));
+        ((float *)d->target->data)[i] = (float)v;
+    }
+done:
+    return st;
+}
+
 static int32_t take_labels(mcomp_dataset *d, const mc_tensor *t, const char *name)
 {
     int32_t st = MCOMP_OK;
+    if (numbers(d, t)) return take_numbers(d, t, name);
     const int64_t n = mc_tensor_elements(t);
     d->label = mc_malloc(sizeof *d->label * (size_t)(n > 0 ? n : 1));
     if (!d->label) return MCOMP_NO_MEMORY;
@@ -166,7 +193,7 @@ int32_t mc_open_arrays(mcomp_dataset *d, const mc_data_request *r, int64_t *rows
         if (a.list[k].t->shape.dim[0] != *rows)
             MC_FAIL(MCOMP_DATA, a.list[k].name, "%lld labels for %lld samples", (long long)a.list[k].t->shape.dim[0], (long long)*rows);
     }
-    if (r->o->label && !d->has_labels) MC_FAIL(MCOMP_DATA, r->path, "no array \"%s\" for the labels", r->o->label);
+    if (r->o->label && !d->has_labels && !d->target) MC_FAIL(MCOMP_DATA, r->path, "no array \"%s\" for the labels", r->o->label);
 done:
     mc_arrays_free(&a);
     return st;

@@ -1,5 +1,6 @@
 /* Datasets: opening by form, selection of samples, and handing them out one by one. */
 #include "data/argument.h"
+#include "data/text.h"
 
 #include <stdio.h>
 
@@ -167,6 +168,13 @@ void mcomp_dataset_destroy(mcomp_dataset *d)
     mc_free(d->bind);
     mc_free(d->order);
     mc_free(d->label);
+    mc_tensor_destroy(d->target);
+    for (int64_t i = 0; d->encoded && i < d->table.n; i++) mc_free(d->encoded[i]);
+    mc_free(d->encoded);
+    mc_free(d->stream);
+    mc_encoder_destroy(d->encoder);
+    mcomp_tokenizer_destroy(d->handle);
+    mc_tokenizer_unref(d->tokenizer);
     mc_table_free(&d->table);
     mc_labels_free(&d->labels);
     free_cases(d);
@@ -229,6 +237,25 @@ int32_t mcomp_dataset_get(mcomp_dataset *d, int64_t i, int32_t n_inputs, const m
 done:
     if (st != MCOMP_OK) drop_current(d);
     return st;
+}
+
+const mcomp_tokenizer *mcomp_dataset_tokenizer(mcomp_dataset *d)
+{
+    if (!d || !d->tokenizer) return NULL;
+    if (!d->handle && mc_tokenizer_wrap(&d->handle, d->tokenizer) != MCOMP_OK) return NULL;
+    return d->handle;
+}
+
+int32_t mcomp_dataset_targets(mcomp_dataset *d, int64_t i, int64_t n, int64_t *targets)
+{
+    MC_API_ENTER();
+    MC_CHECK_ARG(1, d, "d", "is NULL");
+    MC_CHECK_ARG(2, i >= 0 && i < d->count, "i", "is out of range");
+    MC_CHECK_ARG(4, targets, "targets", "is NULL");
+    if (!d->stream) return mc_fail(MCOMP_DATA, "", "only data opened for the objective next-token has targets");
+    MC_CHECK_ARG(3, n == d->max_length, "n", "is not the number of ids a sample");
+    for (int64_t k = 0; k < n; k++) targets[k] = d->stream[d->order[i] * n + k + 1];
+    return MCOMP_OK;
 }
 
 int32_t mcomp_dataset_expected(mcomp_dataset *d, int64_t i, int32_t k, const mcomp_tensor **out)

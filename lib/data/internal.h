@@ -28,8 +28,8 @@ int32_t mc_text_slurp(const char *path, uint64_t max, char **data, uint64_t *byt
 /* Rows of a text file: the text column, the label column and any selected columns, as pointers into one block. */
 typedef struct mc_row {
     const char *text;
-    const char *label; /* NULL: none */
-    int64_t text_len;  /* text may hold NUL bytes */
+    const char *label, *group; /* NULL: none */
+    int64_t text_len;          /* text may hold NUL bytes */
 } mc_row;
 typedef struct mc_select { /* COLUMN=VALUE */
     char *column, *value;
@@ -41,9 +41,16 @@ typedef struct mc_table {
     int64_t n, cap;
     int32_t has_label;
 } mc_table;
-/* text column NULL = "text"; label NULL = "label" if there is one. select[n_select] filter rows. */
-int32_t mc_table_read(mc_table *out, const char *path, const char *text, const char *label, const mc_select *select,
-                      int32_t n_select);
+typedef struct mc_table_request {
+    const char *path;
+    const char *text;  /* text column; NULL = "text" */
+    const char *label; /* NULL = "label" if there is one */
+    const char *group; /* NULL: none */
+    const mc_select *select; /* filter rows */
+    int32_t n_select;
+    int32_t stream;    /* 1: all the texts follow one another, with a newline after each but in .txt files, which are one row as they are */
+} mc_table_request;
+int32_t mc_table_read(mc_table *out, const mc_table_request *q);
 void mc_table_free(mc_table *t);
 
 /* Names of classes: given, from the model, or found in the data (sorted bytewise). */
@@ -87,12 +94,19 @@ struct mcomp_dataset {
     int32_t text;            /* table in use */
     int64_t max_length;
     int32_t ids, mask, types; /* input index of each role, -1 = none */
+    int32_t objective;       /* MC_OBJECTIVE_* */
+    struct mc_tokenizer *tokenizer;
+    struct mc_encoder *encoder;
+    int32_t **encoded;       /* by source row: length, then the ids; NULL: not yet */
+    int32_t *stream;         /* next-token: ids of the whole text */
+    mcomp_tokenizer *handle; /* given out by mcomp_dataset_tokenizer */
     mc_binding *bind;        /* arrays */
     mc_onnx_case *cases;
     int64_t n_cases;
     /* labels */
     int32_t has_labels;
     int64_t *label;          /* by source row */
+    mc_tensor *target;       /* labels that are no classes: f32 [rows, ...] */
     mc_labels labels;
     char **warnings;
     int64_t n_warnings, cap_warnings;

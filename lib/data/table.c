@@ -8,13 +8,13 @@
 
 typedef struct reader {
     mc_table *t;
-    const char *path, *text_name, *label_name;
+    const char *path, *text_name, *label_name, *group_name;
     const mc_select *select;
-    int32_t n_select;
+    int32_t n_select, stream;
     int64_t line;
     /* columns of the header */
     char *names[MAX_COLUMNS + 1];
-    int32_t n_names, text, label, wanted[16];
+    int32_t n_names, text, label, group, wanted[16];
 } reader;
 
 static int32_t fail_row(const reader *r, const char *why)
@@ -47,6 +47,8 @@ static int32_t bind_columns(reader *r)
     r->label = column(r, r->label_name ? r->label_name : "label");
     if (r->label < 0 && r->label_name) return no_column(r, r->label_name);
     r->t->has_label = r->label >= 0;
+    r->group = r->group_name ? column(r, r->group_name) : -1;
+    if (r->group < 0 && r->group_name) return no_column(r, r->group_name);
     for (int32_t i = 0; i < r->n_select; i++) {
         r->wanted[i] = column(r, r->select[i].column);
         if (r->wanted[i] < 0) return no_column(r, r->select[i].column);
@@ -54,11 +56,11 @@ static int32_t bind_columns(reader *r)
     return MCOMP_OK;
 }
 
-static int32_t add_row(reader *r, const char *text, int64_t len, const char *label)
+static int32_t add_row(reader *r, const char *text, int64_t len, const char *label, const char *group)
 {
     mc_table *t = r->t;
     const int32_t st = mc_grow(&t->rows, &t->cap, t->n + 1, sizeof *t->rows);
-    if (st == MCOMP_OK) t->rows[t->n++] = (mc_row){text, label, len};
+    if (st == MCOMP_OK) t->rows[t->n++] = (mc_row){text, label, group, len};
     return st;
 }
 
@@ -71,7 +73,7 @@ static int32_t take_fields(reader *r, char *const *f, int32_t n)
     }
     for (int32_t i = 0; i < r->n_select; i++)
         if (strcmp(f[r->wanted[i]], r->select[i].value) != 0) return MCOMP_OK;
-    return add_row(r, f[r->text], (int64_t)strlen(f[r->text]), r->label >= 0 ? f[r->label] : NULL);
+    return add_row(r, f[r->text], (int64_t)strlen(f[r->text]), r->label >= 0 ? f[r->label] : NULL, r->group >= 0 ? f[r->group] : NULL);
 }
 
 static int32_t take_record(reader *r, char **f, int32_t n)
@@ -194,7 +196,9 @@ static int32_t take_json(reader *r, const mc_json *o)
     if (st != MCOMP_OK) return st;
     if (!label && (r->label_name || r->t->has_label)) return fail_row(r, "the object lacks the label key");
     if (label && r->t->n == 0) r->t->has_label = 1;
-    return add_row(r, text, (int64_t)strlen(text), r->t->has_label ? label : NULL);
+    const char *group = r->group_name ? json_text(r, o, r->group_name, &st) : NULL;
+    if (st == MCOMP_OK && r->group_name && !group) return fail_row(r, "the object lacks the group key");
+    return st != MCOMP_OK ? st : add_row(r, text, (int64_t)strlen(text), r->t->has_label ? label : NULL, group);
 }
 
 static int32_t read_jsonl(reader *r, char *p)
@@ -222,24 +226,45 @@ done:
 static int32_t read_txt(reader *r, char *p)
 {
     int32_t st = MCOMP_OK;
-    if (r->n_select > 0 || r->label_name) return mc_fail(MCOMP_ARGUMENT, r->path, "a .txt file has no columns");
+    if (r->n_select > 0 || r->label_name || r->group_name) return mc_fail(MCOMP_ARGUMENT, r->path, "a .txt file has no columns");
+    if (r->stream) return *p ? add_row(r, p, (int64_t)strlen(p), NULL, NULL) : MCOMP_OK;
     while (*p) {
         char *e = end_of_line(p), *next = *e ? e + 1 : e;
         if (e > p && e[-1] == '\r') e--;
         *e = 0;
-        if (e > p) MC_TRY(add_row(r, p, e - p, NULL));
+        if (e > p) MC_TRY(add_row(r, p, e - p, NULL, NULL));
         p = next;
     }
 done:
     return st;
 }
 
-int32_t mc_table_read(mc_table *t, const char *path, const char *text, const char *label, const mc_select *select, int32_t n_select)
+/* Rows of a table as one text, a newline after each. */
+static int32_t join(mc_table *t)
+{
+    int32_t st = MCOMP_OK;
+    mc_str s = {0};
+    for (int64_t i = 0; i < t->n; i++) {
+        MC_TRY(mc_str_append_bytes(&s, t->rows[i].text, (size_t)t->rows[i].text_len));
+        MC_TRY(mc_str_append_bytes(&s, "\n", 1));
+    }
+    mc_free(t->block);
+    t->block = s.data;
+    t->rows[0] = (mc_row){s.data, NULL, NULL, s.len};
+    t->n = 1;
+    return MCOMP_OK;
+done:
+    mc_str_free(&s);
+    return st;
+}
+
+int32_t mc_table_read(mc_table *t, const mc_table_request *q)
 {
     int32_t st = MCOMP_OK;
     uint64_t bytes = 0;
-    reader r = {.t = t, .path = path, .text_name = text, .label_name = label, .select = select, .n_select = n_select};
-    if (n_select > 16) return mc_fail(MCOMP_ARGUMENT, path, "more than 16 selections");
+    const char *path = q->path;
+    reader r = {.t = t, .path = path, .text_name = q->text, .label_name = q->label, .group_name = q->group, .select = q->select, .n_select = q->n_select, .stream = q->stream};
+    if (q->n_select > 16) return mc_fail(MCOMP_ARGUMENT, path, "more than 16 selections");
     t->arena = mc_arena_create();
     if (!t->arena) return MCOMP_NO_MEMORY;
     MC_TRY(mc_text_slurp(path, 1ull << 32, &t->block, &bytes));
@@ -249,6 +274,7 @@ int32_t mc_table_read(mc_table *t, const char *path, const char *text, const cha
     else if (mc_path_ends(path, ".csv", 1)) st = read_csv(&r, p);
     else if (mc_path_ends(path, ".jsonl", 1)) st = read_jsonl(&r, p);
     else st = read_txt(&r, p);
+    if (st == MCOMP_OK && q->stream && t->n > 0 && !mc_path_ends(path, ".txt", 1)) st = join(t);
 done:
     return st;
 }

@@ -50,16 +50,28 @@ void mcomp_tokenizer_destroy(mcomp_tokenizer *h)
     mc_free(h);
 }
 
-int32_t mcomp_tokenizer_encode(mcomp_tokenizer *h, const char *text, int64_t bytes, int32_t special, int64_t max_length, const int32_t **ids, int64_t *n)
+int32_t mcomp_tokenizer_share(mcomp_tokenizer **out, const mcomp_tokenizer *h)
+{
+    MC_API_ENTER();
+    MC_CHECK_ARG(1, out, "out", "is NULL");
+    *out = NULL;
+    MC_CHECK_ARG(2, h, "t", "is NULL");
+    return mc_tokenizer_wrap(out, h->t);
+}
+
+int32_t mcomp_tokenizer_encode(mcomp_tokenizer *h, const char *text, int64_t bytes, int32_t special, int64_t max_length, int64_t cap, int32_t *ids, int64_t *n)
 {
     MC_API_ENTER();
     MC_CHECK_ARG(1, h, "t", "is NULL");
     MC_CHECK_ARG(2, text || bytes == 0, "text", "is NULL");
     MC_CHECK_ARG(5, max_length >= 0, "max_length", "is negative");
-    MC_CHECK_ARG(6, ids && n, "ids, n", "is NULL");
+    MC_CHECK_ARG(6, cap >= 0, "cap", "is negative");
+    MC_CHECK_ARG(7, ids || cap == 0, "ids", "is NULL");
+    MC_CHECK_ARG(8, n, "n", "is NULL");
     const int32_t st = mc_encoder_run(h->encoder, text ? text : "", bytes < 0 ? (int64_t)strlen(text) : bytes, special, max_length);
-    *ids = h->encoder->ids;
     *n = st == MCOMP_OK ? h->encoder->n : 0;
+    if (cap > *n) cap = *n;
+    if (cap > 0) memcpy(ids, h->encoder->ids, sizeof *ids * (size_t)cap);
     return st;
 }
 

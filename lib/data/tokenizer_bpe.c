@@ -221,7 +221,7 @@ static int32_t word(const mc_tokenizer *t, mc_encoder *e, const char *text, int6
     int32_t id;
     if (b->ignore_merges && (id = mc_vocab_find(&t->vocab, text, n)) >= 0) return mc_encoder_push(e, id);
     if (n > 1 << 28) MC_FAIL(MCOMP_LIMIT, "tokenizer", "a word of %lld bytes", (long long)n);
-    const int64_t need = n * (int64_t)(sizeof(symbol) + 3 * sizeof(entry));
+    const int64_t need = n * (int64_t)(sizeof(symbol) + (b->n > 0 ? 3 * sizeof(entry) : 0));
     if (e->scratch_cap < need) MC_TRY(mc_grow(&e->scratch, &e->scratch_cap, need, 1));
     builder w = {.s = e->scratch, .unk = t->unk};
     entry *heap = (entry *)(void *)(w.s + n);

@@ -104,6 +104,19 @@ typedef struct mc_depthwise_f32 {
     int64_t taps, pixels, x_step, ld_y, n;
 } mc_depthwise_f32;
 
+/* ---- gradients ---------------------------------------------------------------------------------------------------- */
+
+/* Rows of LayerNormalization (rms 0) or RMSNormalization with h = (x - mean) inv and t = dy gamma:
+ *   dx = inv (t - mean(t) - h mean(t h)),  dgamma += sum over rows of dy h,  dbeta += sum over rows of dy
+ * (rms: mean and mean(t) are 0). dx, dgamma, dbeta may be NULL. Rows are contiguous. */
+typedef struct mc_norm_grad_f32 {
+    const float *x, *dy, *gamma;
+    float *dx, *dgamma, *dbeta;
+    int64_t rows, n;
+    float eps;
+    int32_t rms;
+} mc_norm_grad_f32;
+
 /* ---- training ----------------------------------------------------------------------------------------------------- */
 
 /* One Adam step of n parameters (Kingma and Ba, 2015; decoupled decay: Loshchilov and Hutter, 2019). With g' = (scale g + l2 p) mask:
@@ -163,6 +176,12 @@ typedef struct mc_kernels_f32 {
     void (*lstm)(const float *gates, float *c, float *h, int64_t n);
     /* out[c][r] = in[r][c] for 4-byte elements. */
     void (*transpose)(const float *in, int64_t ld_in, float *out, int64_t ld_out, int64_t rows, int64_t cols);
+    /* dx = dy f'(x); codes as of unary: RELU GELU GELU_TANH SIGMOID TANH SILU HARDSWISH HARDSIGMOID LEAKY_RELU ELU ERF SQRT
+     * RECIPROCAL LOG. dx may be dy. */
+    void (*unary_grad)(int32_t code, const float *x, const float *dy, float *dx, int64_t n, float p, float q);
+    /* dx = y (dy - sum(dy y)), with log: dy - e^y sum(dy); dx may be dy. */
+    void (*softmax_grad)(const float *y, const float *dy, float *dx, int64_t rows, int64_t n, int32_t log);
+    void (*norm_grad)(const mc_norm_grad_f32 *g);
     void (*adam)(const mc_adam_f32 *s);
     void (*sgd)(const mc_sgd_f32 *s);
     void (*dropout)(const mc_dropout_f32 *d);

@@ -40,6 +40,14 @@ static const grad_case cases[] = {
     {"classifier dW", "mcomp", "Product", "flat=1", "x16,384 x16,2", "384,2", MM(16, 384, 2)},
     {"1024 wide", "mcomp", "Product", "trans_b=1", "x1024,1024 x1024,1024", "1024,1024", MM(1024, 1024, 1024)},
     {"1024 wide", "mcomp", "Product", "trans_a=1", "x1024,1024 x1024,1024", "1024,1024", MM(1024, 1024, 1024)},
+    {"gelu", "mcomp", "UnaryGrad", "of='Gelu'", "x2048,1536 x2048,1536", "2048,1536", 0.0},
+    {"relu", "mcomp", "UnaryGrad", "of='Relu'", "x2048,1536 x2048,1536", "2048,1536", 0.0},
+    {"softmax", "mcomp", "SoftmaxGrad", NULL, "x16,12,128,128 x16,12,128,128", "16,12,128,128", 0.0},
+    {"layer normalization", "mcomp", "RowNormGrad", "centre=1", "x2048,384 x2048,384 x384 x384", "2048,384 384 384", 0.0},
+    {"bias", "mcomp", "SumTo", NULL, "x2048,1536 x1536", "1536", 0.0},
+    {"bias", "mcomp", "SumTo", NULL, "x2048,384 x384", "384", 0.0},
+    {"positions", "mcomp", "SumTo", NULL, "x16,128,384 x128,384", "128,384", 0.0},
+    {"embedding", "mcomp", "MoveGrad", "of='Gather'", "x16,128,384 x30522,384 i16,128", "30522,384", 0.0},
 };
 
 static int32_t threads = 1;

@@ -76,10 +76,6 @@ DTYPE = {
 
 mcomp_progress_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, c_double)
 
-mcomp_fetch_fn = CFUNCTYPE(c_int32, c_void_p, c_int64, c_int32, POINTER(c_void_p), POINTER(c_int64))
-
-mcomp_train_progress_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(mcomp_train_event))
-
 
 class mcomp_error(Structure):
     _fields_ = [
@@ -211,6 +207,20 @@ class mcomp_constant_info(Structure):
     ]
 
 
+class mcomp_build_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("reserved", c_int32),
+        ("seed", c_uint64),
+        ("classes", c_int64),
+        ("vocab", c_int64),
+        ("length", c_int64),
+        ("image", c_int64 * 3),
+        ("features", c_int64),
+        ("pad", c_int64),
+    ]
+
+
 class mcomp_dataset_options(Structure):
     _fields_ = [
         ("size", c_uint32),
@@ -226,7 +236,12 @@ class mcomp_dataset_options(Structure):
         ("limit", c_int64),
         ("every", c_int64),
         ("optional", c_char_p),
+        ("tokenizer_handle", c_void_p),
+        ("group", c_char_p),
+        ("objective", c_char_p),
     ]
+
+mcomp_fetch_fn = CFUNCTYPE(c_int32, c_void_p, c_int64, c_int32, POINTER(c_void_p), POINTER(c_int64))
 
 
 class mcomp_session_options(Structure):
@@ -322,6 +337,8 @@ class mcomp_train_event(Structure):
         ("peak_bytes", c_uint64),
     ]
 
+mcomp_train_progress_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(mcomp_train_event))
+
 
 class mcomp_trainer_options(Structure):
     _fields_ = [
@@ -395,6 +412,10 @@ FUNCTIONS = {
     "mcomp_backend_info_get": (c_int32, [c_void_p, c_int32, POINTER(mcomp_backend_info)]),
     # int32_t mcomp_backend_load(mcomp_context *ctx, const char *path)
     "mcomp_backend_load": (c_int32, [c_void_p, c_char_p]),
+    # int32_t mcomp_build_is_text(const char *spec, int32_t *text)
+    "mcomp_build_is_text": (c_int32, [c_char_p, POINTER(c_int32)]),
+    # int32_t mcomp_build_options_init(mcomp_build_options *o, uint32_t size)
+    "mcomp_build_options_init": (c_int32, [POINTER(mcomp_build_options), c_uint32]),
     # int32_t mcomp_calibrator_create(mcomp_calibrator **out, mcomp_context *ctx, const mcomp_graph *g)
     "mcomp_calibrator_create": (c_int32, [POINTER(c_void_p), c_void_p, c_void_p]),
     # void mcomp_calibrator_destroy(mcomp_calibrator *c)
@@ -443,6 +464,10 @@ FUNCTIONS = {
     "mcomp_dataset_open": (c_int32, [POINTER(c_void_p), c_void_p, c_void_p, c_char_p, POINTER(mcomp_dataset_options)]),
     # int32_t mcomp_dataset_options_init(mcomp_dataset_options *o, uint32_t size)
     "mcomp_dataset_options_init": (c_int32, [POINTER(mcomp_dataset_options), c_uint32]),
+    # int32_t mcomp_dataset_targets(mcomp_dataset *d, int64_t i, int64_t n, int64_t *targets)
+    "mcomp_dataset_targets": (c_int32, [c_void_p, c_int64, c_int64, POINTER(c_int64)]),
+    # const mcomp_tokenizer *mcomp_dataset_tokenizer(mcomp_dataset *d)
+    "mcomp_dataset_tokenizer": (c_void_p, [c_void_p]),
     # const char *mcomp_dataset_warning(const mcomp_dataset *d, int64_t i)
     "mcomp_dataset_warning": (c_char_p, [c_void_p, c_int64]),
     # int32_t mcomp_dtype_from_name(const char *name)
@@ -471,6 +496,8 @@ FUNCTIONS = {
     "mcomp_graph_add_node": (c_int32, [c_void_p, c_char_p, c_char_p, c_int32, POINTER(c_char_p), c_int32, POINTER(c_char_p)]),
     # int32_t mcomp_graph_add_output(mcomp_graph *g, const char *value)
     "mcomp_graph_add_output": (c_int32, [c_void_p, c_char_p]),
+    # int32_t mcomp_graph_build(mcomp_graph **out, mcomp_context *ctx, const char *spec, const mcomp_build_options *options)
+    "mcomp_graph_build": (c_int32, [POINTER(c_void_p), c_void_p, c_char_p, POINTER(mcomp_build_options)]),
     # int32_t mcomp_graph_clone(mcomp_graph **out, const mcomp_graph *g)
     "mcomp_graph_clone": (c_int32, [POINTER(c_void_p), c_void_p]),
     # int32_t mcomp_graph_constants(const mcomp_graph *g, void (*visit)(void *payload, const mcomp_constant_info *info), void *payload)
@@ -589,6 +616,24 @@ FUNCTIONS = {
     "mcomp_tensor_save_npy": (c_int32, [c_void_p, c_char_p, c_int32]),
     # int32_t mcomp_tensor_wrap(mcomp_tensor **out, int32_t dtype, int32_t rank, const int64_t *dims, void *data, uint64_t bytes, void (*release)(void *payload, void *data), void *payload)
     "mcomp_tensor_wrap": (c_int32, [POINTER(c_void_p), c_int32, c_int32, POINTER(c_int64), c_void_p, c_uint64, CFUNCTYPE(None, c_void_p, c_void_p), c_void_p]),
+    # int64_t mcomp_tokenizer_count(const mcomp_tokenizer *t)
+    "mcomp_tokenizer_count": (c_int64, [c_void_p]),
+    # int32_t mcomp_tokenizer_create(mcomp_tokenizer **out, mcomp_context *ctx, const char *spec, const char *const *texts, const int64_t *lengths, int64_t n_texts)
+    "mcomp_tokenizer_create": (c_int32, [POINTER(c_void_p), c_void_p, c_char_p, POINTER(c_char_p), POINTER(c_int64), c_int64]),
+    # void mcomp_tokenizer_destroy(mcomp_tokenizer *t)
+    "mcomp_tokenizer_destroy": (None, [c_void_p]),
+    # int32_t mcomp_tokenizer_encode(mcomp_tokenizer *t, const char *text, int64_t bytes, int32_t special, int64_t max_length, int64_t cap, int32_t *ids, int64_t *n)
+    "mcomp_tokenizer_encode": (c_int32, [c_void_p, c_char_p, c_int64, c_int32, c_int64, c_int64, POINTER(c_int32), POINTER(c_int64)]),
+    # int64_t mcomp_tokenizer_id(const mcomp_tokenizer *t, const char *token)
+    "mcomp_tokenizer_id": (c_int64, [c_void_p, c_char_p]),
+    # int64_t mcomp_tokenizer_pad_id(const mcomp_tokenizer *t)
+    "mcomp_tokenizer_pad_id": (c_int64, [c_void_p]),
+    # int32_t mcomp_tokenizer_save(const mcomp_tokenizer *t, const char *path, int32_t overwrite)
+    "mcomp_tokenizer_save": (c_int32, [c_void_p, c_char_p, c_int32]),
+    # int32_t mcomp_tokenizer_share(mcomp_tokenizer **out, const mcomp_tokenizer *t)
+    "mcomp_tokenizer_share": (c_int32, [POINTER(c_void_p), c_void_p]),
+    # const char *mcomp_tokenizer_token(const mcomp_tokenizer *t, int64_t id)
+    "mcomp_tokenizer_token": (c_char_p, [c_void_p, c_int64]),
     # int32_t mcomp_trainer_create(mcomp_trainer **out, mcomp_context *ctx, const mcomp_graph *g, const mcomp_trainer_options *options)
     "mcomp_trainer_create": (c_int32, [POINTER(c_void_p), c_void_p, c_void_p, POINTER(mcomp_trainer_options)]),
     # void mcomp_trainer_destroy(mcomp_trainer *t)

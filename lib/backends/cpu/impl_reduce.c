@@ -1,5 +1,6 @@
-/* Reductions of float tensors, global pools among them. The axes are merged to [outer, reduced, inner]; what does not merge is left to the reference. */
-#include "backends/cpu/work.h"
+/* Reductions of float tensors, global pools among them. The axes are merged to [outer, reduced, inner]; sums
+ * also over two groups of axes (sums.h); what does not merge is left to the reference. */
+#include "backends/cpu/sums.h"
 
 #include <math.h>
 
@@ -92,6 +93,23 @@ static int read_axes(const mc_cpu_step *s, const mcomp_run_args *a, int32_t rank
     return 1;
 }
 
+static int32_t prepare(mc_cpu_step *s)
+{
+    if (table[index_of(s->node)].code == MC_REDUCE_SUM) s->scratch_bytes = mc_cpu_sums_scratch();
+    return MCOMP_OK;
+}
+
+/* Axes that do not merge to one group. */
+static int32_t run_groups(const mc_cpu_step *s, const mcomp_run_args *a, reduce_work *w, const mcomp_bk_buffer *x, const int *reduced)
+{
+    mc_cpu_sums p = {.x = w->x, .y = w->y};
+    if (w->code != MC_REDUCE_SUM || mc_cpu_elements(x) == 0 || !mc_cpu_sums_plan(&p, x->dims, reduced, x->rank)) return mc_cpu_ref.run(s, a);
+    mc_cpu_sums_run(s, a, &p);
+    w->n = p.r0 * p.r1;
+    finish(w, w->y, p.k0 * p.k1);
+    return MCOMP_OK;
+}
+
 static int32_t run(const mc_cpu_step *s, const mcomp_run_args *a)
 {
     const mcomp_bk_buffer *x = mc_cpu_in(s, a, 0), *y = mc_cpu_out(s, a, 0);
@@ -104,7 +122,7 @@ static int32_t run(const mc_cpu_step *s, const mcomp_run_args *a)
         if (x->dims[i] == 1) continue;
         if (reduced[i] && phase == 0) phase = 1;
         if (!reduced[i] && phase == 1) phase = 2;
-        if (reduced[i] && phase == 2) return mc_cpu_ref.run(s, a);
+        if (reduced[i] && phase == 2) return run_groups(s, a, &w, x, reduced);
         extent[phase] *= x->dims[i];
     }
     if (extent[0] * extent[1] * extent[2] == 0) return mc_cpu_ref.run(s, a);
@@ -116,4 +134,4 @@ static int32_t run(const mc_cpu_step *s, const mcomp_run_args *a)
     return MCOMP_OK;
 }
 
-const mc_cpu_impl mc_cpu_reduce = {.claim = claim, .run = run};
+const mc_cpu_impl mc_cpu_reduce = {.claim = claim, .prepare = prepare, .run = run};

@@ -1,4 +1,5 @@
-/* Elementwise operators of one float tensor. Vector kernels where the table has a code, libm calls for the rare rest. */
+/* Elementwise operators of one float tensor, and mcomp.UnaryGrad. Vector kernels where the table has a code, libm calls for the
+ * rare rest, whose gradients are left to the reference. */
 #include "backends/cpu/work.h"
 
 #include <math.h>
@@ -40,29 +41,34 @@ typedef struct unary {
     float p, q;
 } unary;
 
-/* What the node computes; 0 if it is none of these. Gelu, Clip and Pow have a form of their own. */
-static int read_op(const mc_node *n, unary *u)
+/* The function of this name with the node's attributes; 0 if it is not known. */
+static int read_function(const mc_node *n, const char *name, unary *u)
 {
-    static const unary_op gelu = KERNEL("Gelu", MCOMP_ACT_GELU, 0.7f), clip = KERNEL("Clip", MCOMP_ACT_CLIP, 0.1f),
-                          power = KERNEL("Pow", MC_UNARY_SQUARE, 0.2f);
-    if (strcmp(n->domain, "") != 0 || n->n_in < 1 || !mc_cpu_is(mc_cpu_in_type(n, 0), MCOMP_F32)) return 0;
+    static const unary_op gelu = KERNEL("Gelu", MCOMP_ACT_GELU, 0.7f);
     *u = (unary){0};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (strcmp(table[i].op, n->op) == 0) u->op = &table[i];
+        if (strcmp(table[i].op, name) == 0) u->op = &table[i];
     if (u->op) {
         u->code = u->op->code;
         u->p = u->op->p ? mc_attr_f(n, u->op->p, u->op->p0) : 0.0f;
         u->q = u->op->q ? mc_attr_f(n, u->op->q, u->op->q0) : 0.0f;
         if (u->op->fn == selu) return fabsf(u->p - u->op->p0) < 1e-6f && fabsf(u->q - u->op->q0) < 1e-6f;
-        if (strcmp(n->op, "Swish") == 0) return mc_attr_f(n, "alpha", 1.0f) == 1.0f;
+        if (strcmp(name, "Swish") == 0) return mc_attr_f(n, "alpha", 1.0f) == 1.0f;
         return 1;
     }
-    if (strcmp(n->op, "Gelu") == 0) {
-        const char *how = mc_attr_s(n, "approximate", "none");
-        u->op = &gelu;
-        u->code = strcmp(how, "tanh") == 0 ? MCOMP_ACT_GELU_TANH : MCOMP_ACT_GELU;
-        return 1;
-    }
+    if (strcmp(name, "Gelu") != 0) return 0;
+    u->op = &gelu;
+    u->code = strcmp(mc_attr_s(n, "approximate", "none"), "tanh") == 0 ? MCOMP_ACT_GELU_TANH : MCOMP_ACT_GELU;
+    return 1;
+}
+
+/* What the node computes; 0 if it is none of these. Clip and Pow have a form of their own. */
+static int read_op(const mc_node *n, unary *u)
+{
+    static const unary_op clip = KERNEL("Clip", MCOMP_ACT_CLIP, 0.1f), power = KERNEL("Pow", MC_UNARY_SQUARE, 0.2f);
+    if (strcmp(n->domain, "") != 0 || n->n_in < 1 || !mc_cpu_is(mc_cpu_in_type(n, 0), MCOMP_F32)) return 0;
+    if (read_function(n, n->op, u)) return 1;
+    if (u->op) return 0;
     if (strcmp(n->op, "Clip") == 0) { /* bounds are read at run time */
         u->op = &clip;
         u->code = MCOMP_ACT_CLIP;
@@ -136,3 +142,59 @@ static int32_t run(const mc_cpu_step *s, const mcomp_run_args *a)
 }
 
 const mc_cpu_impl mc_cpu_unary = {.claim = claim, .prepare = prepare, .run = run};
+
+/* ---- mcomp.UnaryGrad: X, dY -> dX ---- */
+
+/* Functions whose derivative has a kernel. */
+static int read_grad(const mc_node *n, unary *u)
+{
+    static const int32_t codes[] = {MCOMP_ACT_RELU, MCOMP_ACT_GELU, MCOMP_ACT_GELU_TANH, MCOMP_ACT_SIGMOID, MCOMP_ACT_TANH, MCOMP_ACT_SILU,
+                                    MCOMP_ACT_HARDSWISH, MC_UNARY_HARDSIGMOID, MC_UNARY_LEAKY_RELU, MC_UNARY_ELU, MC_UNARY_ERF,
+                                    MC_UNARY_SQRT, MC_UNARY_RECIPROCAL, MC_UNARY_LOG};
+    if (!read_function(n, mc_attr_s(n, "of", ""), u)) return 0;
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (codes[i] == u->code) return 1;
+    return 0;
+}
+
+static int32_t claim_grad(const mc_node *n, mcomp_claim *out)
+{
+    unary u;
+    if (!mc_cpu_is(mc_cpu_in_type(n, 0), MCOMP_F32) || !mc_cpu_is(mc_cpu_in_type(n, 1), MCOMP_F32) || !read_grad(n, &u)) return 0;
+    out->inplace_input = 2;
+    return mc_cpu_claim_f32(out, "unary_grad", mc_cpu_guess(mc_cpu_in_type(n, 0)), (double)u.op->ns * 1.5);
+}
+
+static int32_t prepare_grad(mc_cpu_step *s)
+{
+    unary *u = mc_calloc(1, sizeof *u);
+    if (!u) return MCOMP_NO_MEMORY;
+    s->state = u;
+    return read_grad(s->node, u) ? MCOMP_OK : mc_fail(MCOMP_INTERNAL, s->node->name, "not a function with a derivative");
+}
+
+typedef struct grad_work {
+    const mc_cpu_step *s;
+    const float *x, *dy;
+    float *dx;
+} grad_work;
+
+static void grad_range(void *ctx, int64_t begin, int64_t end, int32_t worker)
+{
+    const grad_work *w = ctx;
+    const unary *u = w->s->state;
+    (void)worker;
+    w->s->kernels->f32.unary_grad(u->code, w->x + begin, w->dy + begin, w->dx + begin, end - begin, u->p, u->q);
+}
+
+static int32_t run_grad(const mc_cpu_step *s, const mcomp_run_args *a)
+{
+    const mcomp_bk_buffer *x = mc_cpu_in(s, a, 0), *dy = mc_cpu_in(s, a, 1);
+    grad_work w = {s, x->data, dy->data, mc_cpu_out(s, a, 0)->data};
+    const unary *u = s->state;
+    if (mc_cpu_elements(dy) != mc_cpu_elements(x)) return mc_fail(MCOMP_SHAPE, s->node->name, "x and dy differ");
+    mc_cpu_split(s, a, mc_cpu_elements(x), u->op->ns > 0.3f ? 4 : 1, grad_range, &w);
+    return MCOMP_OK;
+}
+
+const mc_cpu_impl mc_cpu_unary_grad = {.domain = "mcomp", .op = "UnaryGrad", .claim = claim_grad, .prepare = prepare_grad, .run = run_grad};

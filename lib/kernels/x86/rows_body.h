@@ -253,7 +253,19 @@ float MC_K(reduce)(int32_t code, const float *x, int64_t n)
 
 MC_INLINE void reduce_rows_as(const int code, const float *x, int64_t ld, int64_t rows, float *y, int64_t n)
 {
-    for (int64_t j = 0; j < n; j += 16) {
+    int64_t j = 0;
+    for (; j + 64 <= n; j += 64) { /* four chains, and whole runs of a row's cache lines */
+        mc_v acc[4];
+        MC_UNROLL for (int q = 0; q < 4; q++)
+        {
+            acc[q] = v_load(x + j + 16 * q);
+            if (code == MC_REDUCE_SQUARES) acc[q] = v_mul(acc[q], acc[q]);
+        }
+        for (int64_t i = 1; i < rows; i++)
+            MC_UNROLL for (int q = 0; q < 4; q++) acc[q] = reduce_step(code, acc[q], v_load(x + i * ld + j + 16 * q));
+        MC_UNROLL for (int q = 0; q < 4; q++) v_store(y + j + 16 * q, acc[q]);
+    }
+    for (; j < n; j += 16) {
         const mc_vm m = v_first(n - j);
         mc_v acc = v_load_m(x + j, m);
         if (code == MC_REDUCE_SQUARES) acc = v_mul(acc, acc);

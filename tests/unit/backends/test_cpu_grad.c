@@ -139,6 +139,94 @@ START_TEST(product_sizes)
 }
 END_TEST
 
+static const grad_row elementwise_rows[] = {
+    {"unary_grad", "mcomp", "UnaryGrad", "of='Relu'", "x3,50 x3,50", 0, 0, 0, 0},
+    {"unary_grad", "mcomp", "UnaryGrad", "of='Gelu'", "x300,257 x300,257", 0, 0, 0, 0},
+    {"unary_grad", "mcomp", "UnaryGrad", "of='Gelu' approximate='tanh'", "x70,129 x70,129", 0, 0, 0, 0},
+    {"unary_grad", "mcomp", "UnaryGrad", "of='Sigmoid'", "x301 x301", 0, 0, 0, 0},
+    {"unary_grad", "mcomp", "UnaryGrad", "of='Tanh'", "x301 x301", 0, 0, 0, 0},
+    {"unary_grad", "mcomp", "UnaryGrad", "of='Swish'", "x301 x301", 0, 0, 0, 0},
+    {"unary_grad", "mcomp", "UnaryGrad", "of='HardSwish'", "x301 x301", 0, 0, 0, 0},
+    {"unary_grad", "mcomp", "UnaryGrad", "of='HardSigmoid' alpha=0.7f beta=0.4f", "x301 x301", 0, 0, 0, 0},
+    {"unary_grad", "mcomp", "UnaryGrad", "of='LeakyRelu' alpha=0.2f", "x301 x301", 0, 0, 0, 0},
+    {"unary_grad", "mcomp", "UnaryGrad", "of='Elu' alpha=0.5f", "x301 x301", 0, 0, 0, 0},
+    {"unary_grad", "mcomp", "UnaryGrad", "of='Erf'", "x301 x301", 0, 0, 0, 0},
+    {"unary_grad", "mcomp", "UnaryGrad", "of='Sqrt'", "p301 x301", 0, 0, 0, 0},
+    {"unary_grad", "mcomp", "UnaryGrad", "of='Reciprocal'", "p301 x301", 0, 0, 0, 0},
+    {"unary_grad", "mcomp", "UnaryGrad", "of='Log'", "p301 x301", 0, 0, 0, 0},
+    {"softmax_grad", "mcomp", "SoftmaxGrad", NULL, "x3,4,300,129 x3,4,300,129", 0, 0, 0, 0},
+    {"softmax_grad", "mcomp", "SoftmaxGrad", "log=1", "x7,33 x7,33", 0, 0, 0, 0},
+    {"softmax_grad", "mcomp", "SoftmaxGrad", "axis=1", "x4,50,300 x4,50,300", 0, 0, 0, 0},
+    {"softmax_grad", "mcomp", "SoftmaxGrad", "axis=0 log=1", "x33,301 x33,301", 0, 0, 0, 0},
+};
+ROWS_TEST(elementwise)
+
+static const grad_row norm_rows[] = {
+    {"norm_grad", "mcomp", "RowNormGrad", "centre=1", "x5,7 x5,7 x7 x7", 3, 0, 0, 0},
+    {"norm_grad", "mcomp", "RowNormGrad", "centre=1 epsilon=0.01f", "x2,300,129 x2,300,129 x129 x129", 3, 1e-4, 0, 0},
+    {"norm_grad", "mcomp", "RowNormGrad", "centre=1", "x700,64 x700,64 x64", 2, 1e-4, 0, 0},
+    {"norm_grad", "mcomp", "RowNormGrad", "centre=0", "x700,33 x700,33 x33", 2, 1e-4, 0, 0},
+    {"norm_grad", "mcomp", "RowNormGrad", "centre=1 axis=1", "x50,4,33 x50,4,33 x4,33 x4,33", 3, 1e-4, 0, 0},
+    {"norm_grad", "mcomp", "RowNormGrad", "centre=1", "x0,33 x0,33 x33 x33", 3, 0, 0, 0},
+};
+ROWS_TEST(norm)
+
+static const grad_row sum_rows[] = {
+    {"sum_to", "mcomp", "SumTo", NULL, "x5,7 x7", 0, 0, 0, 0},
+    {"sum_to", "mcomp", "SumTo", NULL, "x2,900,257 x257", 0, 1e-4, 0, 0},
+    {"sum_to", "mcomp", "SumTo", NULL, "x40,30,65 x30,65", 0, 0, 0, 0},
+    {"sum_to", "mcomp", "SumTo", NULL, "x40,30,65 x40,1,65", 0, 0, 0, 0},
+    {"sum_to", "mcomp", "SumTo", NULL, "x40,30,65 x40,30,1", 0, 0, 0, 0},
+    {"sum_to", "mcomp", "SumTo", NULL, "x8,33,17,19 x33,1,1", 0, 0, 0, 0},
+    {"sum_to", "mcomp", "SumTo", NULL, "x8,3,17,19 x1,3,1,19", 0, 0, 0, 0},
+    {"sum_to", "mcomp", "SumTo", NULL, "x70000 x1", 0, 1e-4, 0, 0},
+    {"sum_to", "mcomp", "SumTo", NULL, "x3,4 x", 0, 0, 0, 0},
+    {"sum_to", "mcomp", "SumTo", NULL, "x9,1300 x1300", 0, 0, 0, 0},
+};
+ROWS_TEST(sum)
+
+static const grad_row move_rows[] = {
+    {"gather_grad", "mcomp", "MoveGrad", "of='Gather'", "x40,70 x11,70 i40", 0, 0, 11, 0},
+    {"gather_grad", "mcomp", "MoveGrad", "of='Gather'", "x4,50,130 x90,130 i4,50", 0, 0, 90, 0},
+    {"gather_grad", "mcomp", "MoveGrad", "of='Gather' axis=1", "x9,6,33 x9,20,33 i6", 0, 0, 20, 0},
+    {"gather_grad", "mcomp", "MoveGrad", "of='Gather' axis=1", "x60,33 x60,20,33 i", 0, 0, 20, 0},
+    {"gather_grad", "mcomp", "MoveGrad", "of='Gather' axis=-1", "x9,6,5 x9,6,20 i5", 0, 0, 20, 0},
+};
+ROWS_TEST(move)
+
+/* Slices with negative steps, clamped starts and listed axes. */
+START_TEST(slice)
+{
+    setenv("MCOMP_ISA", tiers[_i], 1);
+    CHECK_MC("slice_grad", "MoveGrad", "of='Slice'", 60, F(1, 4, 3), F(2, 9, 3), mc_test_ints(1, 2), mc_test_ints(1, 6));
+    CHECK_MC("slice_grad", "MoveGrad", "of='Slice'", 60, F(1, 5, 3, 7), F(2, 5, 9, 7), mc_test_ints(1, -1), mc_test_ints(1, -10),
+             mc_test_ints(1, 1), mc_test_ints(1, -3));
+    CHECK_MC("slice_grad", "MoveGrad", "of='Slice'", 60, F(1, 3, 50, 4), F(2, 5, 50, 9), mc_test_ints(2, -20, 1), mc_test_ints(2, 3, 100),
+             mc_test_ints(2, 0, -1), mc_test_ints(2, 1, 2));
+    CHECK_MC("slice_grad", "MoveGrad", "of='Slice'", 60, F(1, 0, 3), F(2, 9, 3), mc_test_ints(1, 20), mc_test_ints(1, 30));
+}
+END_TEST
+
+/* An index outside of the axis, and dy of another shape. */
+START_TEST(bad_index)
+{
+    mc_node_case c = {.domain = "mcomp", .op = "MoveGrad", .attrs = "of='Gather'", .n_in = 3, .n_out = 1, .kernel = "gather_grad",
+                      .expect = MCOMP_RANGE, .in = {F(1, 3, 4), F(2, 9, 4), mc_test_ints(3, 0, -10, 2)}};
+    mc_tensor *want[1] = {F(3, 9, 4)};
+    setenv("MCOMP_ISA", tiers[_i], 1);
+    mc_ck_node_want(&c, want);
+}
+END_TEST
+
+/* Channel sums of planes: two groups of axes. */
+START_TEST(channel_sums)
+{
+    CHECK("reduce", "ReduceSum", "keepdims=0", 2, F(1, 9, 33, 14, 14), mc_test_ints(3, 0, 2, 3));
+    CHECK("reduce", "ReduceMean", NULL, 2, F(1, 9, 3, 14, 15), mc_test_ints(3, 0, 2, 3));
+    CHECK("reduce", "ReduceSum", NULL, 2, F(1, 9, 3, 14, 15), mc_test_ints(2, 0, 2));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("cpu_grad");
@@ -149,6 +237,13 @@ int main(void)
     tcase_add_loop_test(t, product, 0, n);
     tcase_add_loop_test(t, matmul, 0, n);
     tcase_add_loop_test(t, product_sizes, 0, n);
+    tcase_add_loop_test(t, elementwise, 0, n);
+    tcase_add_loop_test(t, norm, 0, n);
+    tcase_add_loop_test(t, sum, 0, n);
+    tcase_add_loop_test(t, move, 0, n);
+    tcase_add_loop_test(t, slice, 0, n);
+    tcase_add_loop_test(t, bad_index, 0, n);
+    tcase_add_loop_test(t, channel_sums, 0, n);
     suite_add_tcase(s, t);
     return mc_test_main(s);
 }

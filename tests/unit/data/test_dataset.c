@@ -105,7 +105,7 @@ START_TEST(suffix_selects_then_counts)
     snprintf(arg, sizeof arg, "%s@split=none", at("a.tsv"));
     mc_ck_fails(mcomp_dataset_open(&d, NULL, &model, arg, &o), MCOMP_DATA);
     o.tokenizer = "vocab.txt";
-    mc_ck_fails(mcomp_dataset_open(&d, NULL, &model, at("a.tsv"), &o), MCOMP_UNSUPPORTED);
+    mc_ck_fails(mcomp_dataset_open(&d, NULL, &model, at("a.tsv"), &o), MCOMP_PATH);
     o.tokenizer = "bytes";
     o.labels = "x\nz\n";
     mc_ck_fails(mcomp_dataset_open(&d, NULL, &model, at("a.tsv"), &o), MCOMP_DATA);

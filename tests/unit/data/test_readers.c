@@ -230,7 +230,7 @@ static int64_t rows(const char *name, const char *body, const mc_select *select,
 {
     mc_table t = {0};
     put(name, body, strlen(body));
-    mc_ck_ok(mc_table_read(&t, at(name), NULL, NULL, select, n_select));
+    mc_ck_ok(mc_table_read(&t, &(mc_table_request){.path = at(name), .select = select, .n_select = n_select}));
     if (t.n > 0) {
         strcpy(first, t.rows[0].text);
         strcpy(label, t.rows[0].label ? t.rows[0].label : "-");
@@ -254,14 +254,14 @@ START_TEST(text_tables)
     ck_assert_str_eq(label, "3");
     ck_assert_int_eq(rows("a.txt", "one\n\ntwo\n", NULL, 0, text, label), 2);
     put("b.tsv", "label\ttext\nx\n", 13);
-    mc_ck_fails(mc_table_read(&t, at("b.tsv"), NULL, NULL, NULL, 0), MCOMP_DATA);
+    mc_ck_fails(mc_table_read(&t, &(mc_table_request){.path = at("b.tsv")}), MCOMP_DATA);
     mc_table_free(&t);
     put("b.tsv", "label\ttexts\nx\ty\n", 16);
-    mc_ck_fails(mc_table_read(&t, at("b.tsv"), NULL, NULL, NULL, 0), MCOMP_DATA);
+    mc_ck_fails(mc_table_read(&t, &(mc_table_request){.path = at("b.tsv")}), MCOMP_DATA);
     ck_assert_str_eq(mc_error_peek()->hint, "did you mean \"texts\"?");
     mc_table_free(&t);
     put("b.csv", "text\n\"open", 10);
-    mc_ck_fails(mc_table_read(&t, at("b.csv"), NULL, NULL, NULL, 0), MCOMP_DATA);
+    mc_ck_fails(mc_table_read(&t, &(mc_table_request){.path = at("b.csv")}), MCOMP_DATA);
     mc_table_free(&t);
 }
 END_TEST
