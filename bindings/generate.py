@@ -22,7 +22,7 @@ class Headers:
 
     def __init__(self):
         self.structs, self.functions, self.callbacks, self.defines = {}, {}, {}, {}
-        self.opaque, self.tables = set(), {}
+        self.opaque, self.tables, self.order = set(), {}, []
         for path in self.ordered():
             self.read(path)
 
@@ -74,8 +74,10 @@ class Headers:
         if m := re.fullmatch(r"typedef struct (\w+) \1", s):
             self.opaque.add(m[1])
         elif m := re.fullmatch(r"typedef struct (\w+) \{(.*)\} \1", s):
+            self.order.append(m[1])
             self.structs[m[1]] = [f for part in m[2].split(";") if part.strip() for f in self.fields(path, part.strip())]
         elif m := re.fullmatch(r"typedef (.+?)\(\*(\w+)\)\((.*)\)", s):
+            self.order.append(m[2])
             self.callbacks[m[2]] = self.prototype(m[1], m[3])
         elif m := re.fullmatch(r"MCOMP_API (.+?)(\w+)\((.*)\)", s):
             self.functions[m[2]] = (self.type(m[1]), self.parameters(m[3]), s[len("MCOMP_API "):])
@@ -109,9 +111,9 @@ class Headers:
         if base in self.opaque:
             return {1: "c_void_p", 2: "POINTER(c_void_p)"}[stars]
         known = SCALARS.get(base) or (base if base in self.structs or base in self.callbacks else None)
-        if known is None or stars > 1:
+        if known is None or stars > 2:
             raise SystemExit(f"type not understood: {text}")
-        return f"POINTER({known})" if stars else known
+        return "POINTER(" * stars + known + ")" * stars
 
     def parameters(self, text):
         if text.strip() == "void":
@@ -145,11 +147,12 @@ def render(h):
         out += ["", f"# {what}", f"{table} = {{"]
         out += [f'    "{n}": ({v}, {extra}, "{label}"),' for n, v, extra, label in h.tables[table]]
         out.append("}")
-    for name, prototype in h.callbacks.items():
-        out += ["", f"{name} = {prototype}"]
-    for name, fields in h.structs.items():
+    for name in h.order:
+        if name in h.callbacks:
+            out += ["", f"{name} = {h.callbacks[name]}"]
+            continue
         out += ["", "", f"class {name}(Structure):", "    _fields_ = ["]
-        out += [f'        ("{n}", {t}),' for n, t in fields]
+        out += [f'        ("{n}", {t}),' for n, t in h.structs[name]]
         out.append("    ]")
     out += ["", "", "# name: (result, parameters); the C declaration above each", "FUNCTIONS = {"]
     for name in sorted(h.functions):
