@@ -163,7 +163,8 @@ int32_t mc_trainer_ready(mcomp_trainer *t)
     mc_step *s = &t->step;
     if (t->ready) return MCOMP_OK;
     MC_TRY(build(t));
-    MC_TRY(mc_session_open(&t->session, t->ctx, s->g, NULL, NULL));
+    const mcomp_session_options so = {.size = sizeof so, .profile = t->profile};
+    MC_TRY(mc_session_open(&t->session, t->ctx, s->g, &so, NULL));
     if (t->session && mcomp_session_n_inputs(t->session) != s->g->n_inputs) MC_FAIL(MCOMP_INTERNAL, "train", "the session lost inputs of the step");
     MC_TRY(mcomp_exec_create(&t->exec, t->session));
     MC_TRY(control_tensor(&t->lr, MCOMP_F32, 0, 0));

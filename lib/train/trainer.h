@@ -22,6 +22,7 @@ struct mcomp_trainer {
     int64_t n_weight;
     mc_step step;
     int32_t ready;            /* the step graph is built */
+    int32_t profile;          /* 1 before that: the exec keeps times by node */
     mcomp_session *session;
     mcomp_exec *exec;
     const mcomp_tensor **in;  /* inputs of the step */
