@@ -150,6 +150,7 @@ static int store(cli *c, job *j, const char *out, const mcomp_train_result *r)
     CLI_LIB(mcomp_trainer_graph(&j->best, j->t));
     CLI_LIB(mcomp_save_options_init(&o, sizeof o));
     o.overwrite = c->overwrite;
+    CLI_TRY(cli_tokenizer_save(c, out));
     CLI_LIB(mcomp_graph_save(j->best, out, &o));
     json_t *best = json_pack("{s:I,s:I}", "epoch", (json_int_t)r->best_epoch, "step", (json_int_t)r->best_step);
     if (best) cli_set(best, "metric", json_pack("{s:s,s:f}", "name", j->metric, "value", r->best_metric));

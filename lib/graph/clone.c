@@ -39,6 +39,7 @@ static int32_t copy_node(mc_graph *to, const mc_node *n)
     c->in = mc_calloc((size_t)n_in + 1, sizeof *c->in);
     c->out = mc_calloc((size_t)n->n_out + 1, sizeof *c->out);
     if (!c->name || !c->domain || !c->op || !c->in || !c->out) return MCOMP_NO_MEMORY;
+    if (n->refused && !(c->refused = mc_strdup(n->refused))) return MCOMP_NO_MEMORY;
     c->n_in = n->n_in;
     c->n_cap = n->n_cap;
     c->n_out = n->n_out;

@@ -50,6 +50,7 @@ void mc_node_free(mc_node *n)
     for (int32_t i = 0; i < n->n_aliases; i++) mc_free(n->aliases[i]);
     mc_free(n->attrs);
     mc_free(n->aliases);
+    mc_free(n->refused);
     mc_free(n->name);
     mc_free(n->domain);
     mc_free(n->op);

@@ -81,6 +81,7 @@ struct mc_node {
     mc_attr *attrs;
     int32_t n_attrs;
     const char *origin; /* provenance: static string, name of the pass that made it, or NULL for the file */
+    char *refused;      /* why a known operator is opaque here (a form or type the library has not); NULL otherwise */
     char **aliases;     /* names of nodes this one replaced */
     int32_t n_aliases;
 };

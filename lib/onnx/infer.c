@@ -2,6 +2,17 @@
  * makes its node opaque: the model can still be inspected, pruned around and saved, only running it needs a kernel. */
 #include "onnx/save.h"
 
+/* The node says from now on why it was refused: the error's text, without the operator's name in front of it. */
+static int32_t keep_reason(mc_node *n)
+{
+    const char *why = mc_error_peek()->message;
+    const size_t len = strlen(n->op);
+    if (n->refused) return MCOMP_OK;
+    if (strncmp(why, n->op, len) == 0 && strncmp(why + len, ": ", 2) == 0) why += len + 2;
+    n->refused = mc_strdup(why);
+    return n->refused ? MCOMP_OK : MCOMP_NO_MEMORY;
+}
+
 static int32_t soften(mcomp_context *ctx, mc_graph *g)
 {
     int32_t st = MCOMP_OK;
@@ -15,6 +26,7 @@ static int32_t soften(mcomp_context *ctx, mc_graph *g)
         }
         st = mc_infer_node(g, n);
         if (st == MCOMP_UNSUPPORTED && n->desc) {
+            MC_TRY(keep_reason(n));
             mc_error_clear();
             n->version = mc_onnx_need_of(n);
             n->desc = NULL;

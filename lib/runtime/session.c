@@ -45,7 +45,8 @@ static int32_t list_unsupported(const mc_graph *g, mc_map *seen, mc_str *list)
             if (n->attrs[k].kind == MC_ATTR_GRAPH && n->attrs[k].graph) MC_TRY(list_unsupported(n->attrs[k].graph, seen, list));
         if (mc_runtime_supports(n) || mc_map_get(seen, n->op, NULL)) continue;
         MC_TRY(mc_map_put(seen, n->op, 1));
-        MC_TRY(mc_str_appendf(list, "%s%s%s%s (node %s)", list->len ? ", " : "", n->domain, n->domain[0] ? "." : "", n->op, n->name));
+        MC_TRY(mc_str_appendf(list, "%s%s%s%s (node %s%s%s)", list->len ? ", " : "", n->domain, n->domain[0] ? "." : "", n->op, n->name,
+                              n->refused ? ": " : "", n->refused ? n->refused : ""));
     }
 done:
     return st;
@@ -58,6 +59,9 @@ static int32_t check_supported(const mc_graph *g)
     mc_map *seen = mc_map_create();
     if (!seen) return MCOMP_NO_MEMORY;
     MC_TRY(list_unsupported(g, seen, &list));
+    for (int64_t i = 0; list.len == 0 && i < g->n_inputs; i++)
+        if (g->inputs[i]->type.dtype == MCOMP_UNDEFINED && !g->inputs[i]->init)
+            MC_FAIL(MCOMP_UNSUPPORTED, g->inputs[i]->name, "the input is no tensor (a sequence, an optional or a map, or its type is not given)");
     if (list.len == 0) goto done;
     st = mc_fail(MCOMP_UNSUPPORTED, g->source_path ? g->source_path : g->name, "operators without a kernel: %s", list.data);
     (void)mc_fail_hint("`mcomp inspect` lists them; the model can still be inspected, compressed and saved");

@@ -1,5 +1,5 @@
 /* Is this the expected tensor? Floats: |got - want| <= 1e-5 + 1e-3 * |want| (upstream's relative tolerance), half types within
- * two units in the last place or that; NaN equals NaN; everything else exactly. */
+ * one unit in the last place or that; NaN equals NaN; everything else exactly. */
 #include "conformance.h"
 
 #include <math.h>
@@ -21,7 +21,7 @@ static int close_enough(int32_t dtype, double got, double want)
     if (got == want) return 1;
     if (isinf(want) || isinf(got)) return 0;
     double room = 1e-5 + 1e-3 * fabs(want);
-    if (dtype == MCOMP_F16 || dtype == MCOMP_BF16) room = fmax(room, 2.0 * ulp(dtype, want));
+    if (dtype == MCOMP_F16 || dtype == MCOMP_BF16) room = fmax(room, ulp(dtype, want));
     return fabs(got - want) <= room;
 }
 

@@ -630,6 +630,8 @@ FUNCTIONS = {
     "mcomp_tokenizer_pad_id": (c_int64, [c_void_p]),
     # int32_t mcomp_tokenizer_save(const mcomp_tokenizer *t, const char *path, int32_t overwrite)
     "mcomp_tokenizer_save": (c_int32, [c_void_p, c_char_p, c_int32]),
+    # int32_t mcomp_tokenizer_share(mcomp_tokenizer **out, const mcomp_tokenizer *t)
+    "mcomp_tokenizer_share": (c_int32, [POINTER(c_void_p), c_void_p]),
     # const char *mcomp_tokenizer_token(const mcomp_tokenizer *t, int64_t id)
     "mcomp_tokenizer_token": (c_char_p, [c_void_p, c_int64]),
     # int32_t mcomp_trainer_create(mcomp_trainer **out, mcomp_context *ctx, const mcomp_graph *g, const mcomp_trainer_options *options)

@@ -281,6 +281,29 @@ START_TEST(lists_unsupported)
 }
 END_TEST
 
+/* A known operator in a form that is not known says which; an input that is no tensor is a refusal, not bad data. */
+START_TEST(says_why)
+{
+    mc_graph *odd = NULL, *copy = NULL;
+    mcomp_session *t = NULL;
+    mc_value *x = NULL;
+    const mc_type none = {.dtype = MCOMP_UNDEFINED, .rank = -1};
+    mc_ck_ok(mc_graph_create(&odd, "odd"));
+    mc_ck_ok(mc_graph_add_input(odd, "many", &none, &x));
+    mc_ck_ok(mc_graph_add_output(odd, net_node(odd, "Identity", "id", x, NULL)));
+    mc_ck_ok(mc_graph_sort(odd));
+    mc_ck_fails(mc_session_open(&t, ctx, odd, NULL, NULL), MCOMP_UNSUPPORTED);
+    ck_assert_str_eq(mc_error_peek()->where, "many");
+    odd->order[0]->desc = NULL;
+    ck_assert_ptr_nonnull(odd->order[0]->refused = mc_strdup("of another kind"));
+    mc_ck_ok(mc_graph_clone(&copy, odd));
+    mc_graph_destroy(odd);
+    mc_ck_fails(mc_session_open(&t, ctx, copy, NULL, NULL), MCOMP_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(mc_error_peek()->message, "Identity (node id: of another kind)"));
+    mc_graph_destroy(copy);
+}
+END_TEST
+
 /* Whether a Dropout passes its input on is decided by an input: the plan must not take it for a copy beforehand. */
 START_TEST(dropout_in_training)
 {
@@ -342,6 +365,7 @@ int main(void)
     tcase_add_test(c, cancel);
     tcase_add_test(c, explains);
     tcase_add_test(c, lists_unsupported);
+    tcase_add_test(c, says_why);
     tcase_add_loop_test(c, dropout_in_training, 0, 4);
     suite_add_tcase(suite, c);
     return mc_test_main(suite);
