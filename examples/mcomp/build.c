@@ -57,6 +57,20 @@ done:
     return st;
 }
 
+/* The tokenizer that the data went through decides on the size of the embedding. */
+static int vocabulary(cli *c, const char *objective, mcomp_build_options *o)
+{
+    int st = 0;
+    CLI_TRY(cli_i64(c, "max-length", 128, 1, 1 << 20, &o->length));
+    o->tokens = objective && strcmp(objective, "mlm") == 0;
+    if (!c->tokenizer) return 0; /* vocab=N says it, or the error of the builder */
+    const int64_t pad = mcomp_tokenizer_pad_id(c->tokenizer);
+    o->vocab = mcomp_tokenizer_count(c->tokenizer);
+    o->pad = pad < 0 ? 0 : pad;
+done:
+    return st;
+}
+
 int cli_built_model(cli *c, const char *spec, const char *data, mcomp_graph **out)
 {
     int st = 0;
@@ -68,20 +82,17 @@ int cli_built_model(cli *c, const char *spec, const char *data, mcomp_graph **ou
     *out = NULL;
     CLI_LIB(mcomp_build_options_init(&o, sizeof o));
     CLI_TRY(cli_i64(c, "seed", 0, 0, INT64_MAX, &seed));
+    const char *objective = cli_str(c, "objective", NULL);
     o.seed = (uint64_t)seed;
     CLI_LIB(mcomp_build_is_text(spec, &text));
     if (data) {
         CLI_TRY(probe_graph(c, text, &probe));
         CLI_TRY(cli_dataset(c, probe, data, &d));
         if (mcomp_dataset_count(d) < 1) CLI_TRY(cli_fail(c, MCOMP_DATA, data, "", "there are no samples"));
-        CLI_TRY(class_count(c, d, 1, &o));
+        if (!objective || strcmp(objective, "classify") == 0) CLI_TRY(class_count(c, d, 1, &o));
         if (!text) CLI_TRY(sample_size(c, d, &o));
     }
-    if (text) {
-        o.vocab = 257;
-        o.pad = 256;
-        CLI_TRY(cli_i64(c, "max-length", 128, 1, 1 << 20, &o.length));
-    }
+    if (text) CLI_TRY(vocabulary(c, objective, &o));
     CLI_LIB(mcomp_graph_build(out, c->ctx, spec, &o));
 done:
     mcomp_dataset_destroy(d);

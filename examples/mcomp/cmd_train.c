@@ -129,6 +129,8 @@ static int make_trainer(cli *c, job *j, const char *freeze)
     o.metric = cli_str(c, "metric", NULL);
     o.precision = cli_str(c, "precision", NULL);
     o.output = cli_str(c, "output", NULL);
+    o.objective = cli_str(c, "objective", NULL);
+    o.augment = cli_str(c, "augment", NULL);
     o.no_decay = cli_str(c, "no-decay", NULL);
     o.freeze = freeze;
     o.checkpoint = j->ckpt;
@@ -220,6 +222,8 @@ static const cli_opt opts[] = {
     {"valid", OPT_VALUE, "DATA  samples that choose the best epoch (default: 10 % of the data, by hash)"},
     {"out-file", OPT_VALUE, "OUT  the trained model; OUT.ckpt is the checkpoint"},
     {"loss", OPT_VALUE, "cross_entropy|bce|mse|kl|cosine|span"},
+    {"objective", OPT_VALUE, "classify|mlm|next-token  mlm and next-token learn from plain texts"},
+    {"augment", OPT_VALUE, "shift:N[,mirror]  moves images by up to N pixels (and mirrors half of them)"},
     {"optimizer", OPT_VALUE, "adamw|adam|sgd|lamb"},
     {"lr", OPT_VALUE, "R  learning rate"},
     {"schedule", OPT_VALUE, "cosine|constant|linear|step|one-cycle"},

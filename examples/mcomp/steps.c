@@ -227,6 +227,7 @@ int cli_dataset(cli *c, const mcomp_graph *g, const char *argument, mcomp_datase
     o.label = cli_str(c, "label", NULL);
     CLI_TRY(cli_tokenizer_choose(c, g, &o, &own));
     o.map = cli_str(c, "map", NULL);
+    o.objective = cli_str(c, "objective", NULL);
     o.labels = labels;
     o.optional = optional && *optional ? optional : NULL;
     CLI_LIB(mcomp_dataset_open(out, c->ctx, g, argument, &o));

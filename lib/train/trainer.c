@@ -20,7 +20,8 @@ int32_t mcomp_trainer_options_init(mcomp_trainer_options *o, uint32_t size)
 
 static int32_t copy_strings(mcomp_trainer *t)
 {
-    const char **all[] = {&t->o.loss, &t->o.optimizer, &t->o.schedule, &t->o.metric, &t->o.precision, &t->o.freeze, &t->o.no_decay, &t->o.output, &t->o.checkpoint};
+    const char **all[] = {&t->o.loss, &t->o.optimizer, &t->o.schedule, &t->o.metric, &t->o.precision, &t->o.freeze, &t->o.no_decay, &t->o.output, &t->o.checkpoint,
+                           &t->o.objective, &t->o.augment};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (*all[i] && !(*all[i] = mc_arena_strdup(t->arena, *all[i]))) return MCOMP_NO_MEMORY;
     return MCOMP_OK;
