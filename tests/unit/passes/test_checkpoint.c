@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "passes/passes.h"
-#include "runtime/runtime.h"
 #include "support/interp.h"
 #include "support/node.h"
 #include "support/support.h"
@@ -133,35 +132,6 @@ static void same_bits(const mc_test_set *a, const mc_test_set *b, const char *wh
     }
 }
 
-/* Runs a session on the graph; *bytes: its plan's one block of memory. */
-static mc_test_set run_session(const mc_graph *g, const mc_test_set *in, uint64_t *bytes)
-{
-    mcomp_context *ctx;
-    mcomp_session *s;
-    mcomp_exec *e;
-    mcomp_plan_info info = {.size = sizeof info};
-    const mcomp_tensor *feed[MC_TEST_IO], *out[MC_TEST_IO];
-    mcomp_tensor *copy[MC_TEST_IO];
-    mc_test_set r = {.n = g->n_outputs};
-    mc_ck_ok(mcomp_context_create(&ctx, NULL));
-    mc_ck_ok(mc_session_open(&s, ctx, g, NULL, NULL));
-    mc_ck_ok(mcomp_exec_create(&e, s));
-    for (int64_t i = 0; i < in->n; i++) {
-        mc_ck_ok(mcomp_tensor_create(&copy[i], in->t[i]->dtype, in->t[i]->shape.rank, in->t[i]->shape.dim));
-        memcpy(copy[i]->t.data, in->t[i]->data, (size_t)mc_tensor_bytes(in->t[i]));
-        feed[i] = copy[i];
-    }
-    mc_ck_ok(mcomp_exec_run(e, (int32_t)in->n, feed, (int32_t)g->n_outputs, out));
-    for (int64_t i = 0; i < r.n; i++) mc_ck_ok(mc_tensor_copy(&r.t[i], &out[i]->t));
-    mc_ck_ok(mcomp_exec_plan_info(e, &info));
-    *bytes = info.memory_bytes;
-    for (int64_t i = 0; i < in->n; i++) mcomp_tensor_destroy(copy[i]);
-    mcomp_exec_destroy(e);
-    mcomp_session_destroy(s);
-    mcomp_context_destroy(ctx);
-    return r;
-}
-
 START_TEST(same_gradients_less_memory)
 {
     static const int64_t batch[] = {4000};
@@ -186,7 +156,7 @@ START_TEST(same_gradients_less_memory)
     mc_test_set in = mc_test_inputs(plain.g, 7, 19, batch, 1);
     mc_test_set a = mc_test_interp(plain.g, &in), b = mc_test_interp(less.g, &in);
     same_bits(&a, &b, "references");
-    mc_test_set c = run_session(plain.g, &in, &before), d = run_session(less.g, &in, &after);
+    mc_test_set c = mc_test_session(plain.g, &in, &before), d = mc_test_session(less.g, &in, &after);
     /* a forward part that nobody reads any more may be fused (attention): other kernels, other rounding */
     if (which == 1) mc_test_same_outputs(plain.g, &c, less.g, &d, 1e-4, 1e-6);
     else same_bits(&c, &d, "sessions");
