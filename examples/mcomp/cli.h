@@ -49,6 +49,7 @@ struct cli {
     int n_places;
     mcomp_tokenizer *tokenizer; /* that the texts of this call go through */
     mcomp_error error; /* what is reported when run() fails; filled by cli_fail or from the library */
+    int own_progress; /* 1: the verb prints its progress itself */
     const char *last_stage;
     int64_t last_report_ms;
 };
@@ -105,6 +106,8 @@ int cli_finish(cli *c, int status); /* prints object or error; returns the exit 
 int cli_context(cli *c); /* c->ctx from the common options */
 /* Loads a model, ONNX or safetensors (--arch --config --head), and applies --set. */
 int cli_model(cli *c, const char *path, mcomp_graph **out);
+/* A fresh model from --build SPEC; what it leaves open is read from the data (may be NULL). */
+int cli_built_model(cli *c, const char *spec, const char *data, mcomp_graph **out);
 /* The tensors of a safetensors file alone. */
 int cli_tensors(cli *c, const char *path, mcomp_graph **out);
 int cli_is_safetensors(const char *path);

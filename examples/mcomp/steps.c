@@ -35,7 +35,7 @@ static int32_t on_progress(void *payload, const char *stage, double fraction)
     cli *c = payload;
     const int64_t now = (int64_t)cli_now_ms();
     const int new_stage = !c->last_stage || strcmp(c->last_stage, stage) != 0, done = fraction >= 1.0;
-    if (c->progress == 0 || (!new_stage && !done && now - c->last_report_ms < (c->progress == 1 ? 10000 : 200))) return 0;
+    if (c->progress == 0 || c->own_progress || (!new_stage && !done && now - c->last_report_ms < (c->progress == 1 ? 10000 : 200))) return 0;
     c->last_report_ms = now;
     c->last_stage = stage;
     if (c->progress == 2) fprintf(stderr, fraction < 0 ? "{\"stage\":\"%s\"}\n" : "{\"stage\":\"%s\",\"fraction\":%.4f}\n", stage, fraction);
@@ -227,6 +227,7 @@ int cli_dataset(cli *c, const mcomp_graph *g, const char *argument, mcomp_datase
     o.label = cli_str(c, "label", NULL);
     CLI_TRY(cli_tokenizer_choose(c, g, &o, &own));
     o.map = cli_str(c, "map", NULL);
+    o.objective = cli_str(c, "objective", NULL);
     o.labels = labels;
     o.optional = optional && *optional ? optional : NULL;
     CLI_LIB(mcomp_dataset_open(out, c->ctx, g, argument, &o));

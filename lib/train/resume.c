@@ -24,12 +24,13 @@ static int32_t collect(mcomp_trainer *t, mc_ckpt_item **out, int64_t *n)
     return MCOMP_OK;
 }
 
-static const char *const counters[] = {"updates", "micro", "epoch", "position", "total", "seed", "batch", "accumulate", "best_epoch", "best_step", "best_since"};
-enum { N_COUNTERS = 11 };
+static const char *const counters[] = {"updates", "micro", "epoch", "index", "total", "seed", "batch", "accumulate", "best_epoch", "best_step", "best_since", "data"};
+enum { N_COUNTERS = 12 };
 
 static int64_t *counter(mcomp_trainer *t, int i, int64_t *copy)
 {
-    int64_t *const own[] = {&t->updates, &t->micro, &t->epoch, &t->position, &t->total, NULL, NULL, NULL, &t->best.epoch, &t->best.step, &t->best.since};
+    int64_t *const own[] = {&t->updates, &t->micro, &t->cursor.epoch, &t->cursor.index, &t->total, NULL, NULL, NULL, &t->best.epoch, &t->best.step, &t->best.since,
+                            (int64_t *)(void *)&t->cursor.fingerprint};
     if (i == 5) *copy = (int64_t)t->o.seed;
     if (i == 6) *copy = t->o.batch;
     if (i == 7) *copy = t->o.accumulate;

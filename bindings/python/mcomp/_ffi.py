@@ -210,7 +210,7 @@ class mcomp_constant_info(Structure):
 class mcomp_build_options(Structure):
     _fields_ = [
         ("size", c_uint32),
-        ("reserved", c_int32),
+        ("tokens", c_int32),
         ("seed", c_uint64),
         ("classes", c_int64),
         ("vocab", c_int64),
@@ -351,6 +351,8 @@ class mcomp_trainer_options(Structure):
         ("precision", c_char_p),
         ("freeze", c_char_p),
         ("no_decay", c_char_p),
+        ("objective", c_char_p),
+        ("augment", c_char_p),
         ("output", c_char_p),
         ("checkpoint", c_char_p),
         ("lr", c_double),

@@ -90,3 +90,14 @@ void mc_k_f32_norm_grad_ref(const mc_norm_grad_f32 *g)
         }
     }
 }
+
+void mc_k_f32_copy_block_ref(const float *x, int64_t ld_x, float *y, int64_t ld_y, int64_t rows, int64_t n)
+{
+    for (int64_t i = 0; i < rows; i++) memcpy(y + i * ld_y, x + i * ld_x, (size_t)n * sizeof *y);
+}
+
+void mc_k_f32_add_block_ref(const float *x, int64_t ld_x, float *y, int64_t ld_y, int64_t rows, int64_t n)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < n; j++) y[i * ld_y + j] = y[i * ld_y + j] + x[i * ld_x + j];
+}

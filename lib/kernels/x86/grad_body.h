@@ -151,3 +151,18 @@ void MC_K(norm_grad)(const mc_norm_grad_f32 *g)
         }
     }
 }
+
+/* ---- blocks of rows ---- */
+
+MC_INLINE void block_rows(const int add, const float *x, int64_t ld_x, float *y, int64_t ld_y, int64_t rows, int64_t n)
+{
+    const int64_t whole = n & ~(int64_t)15;
+    const mc_vm last = v_first(n - whole);
+    for (int64_t i = 0; i < rows; i++, x += ld_x, y += ld_y) {
+        for (int64_t j = 0; j < whole; j += 16) v_store(y + j, add ? v_add(v_load(y + j), v_load(x + j)) : v_load(x + j));
+        if (whole < n) v_store_m(y + whole, last, add ? v_add(v_load_m(y + whole, last), v_load_m(x + whole, last)) : v_load_m(x + whole, last));
+    }
+}
+
+void MC_K(copy_block)(const float *x, int64_t ld_x, float *y, int64_t ld_y, int64_t rows, int64_t n) { block_rows(0, x, ld_x, y, ld_y, rows, n); }
+void MC_K(add_block)(const float *x, int64_t ld_x, float *y, int64_t ld_y, int64_t rows, int64_t n) { block_rows(1, x, ld_x, y, ld_y, rows, n); }
