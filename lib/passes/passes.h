@@ -59,6 +59,8 @@ int32_t mc_rewrite(mc_graph *g, const char *domain, const char *op, const char *
 /* Adds nodes that compute d loss / d wrt[i] to g. loss: one float element. grads[i]: the value, or NULL where the loss does not
  * depend on wrt[i]. NO_GRADIENT names the first node on the way (from the loss) whose operator has none. */
 int32_t mc_gradient(mc_graph *g, mc_value *loss, int64_t n_wrt, mc_value *const *wrt, mc_value **grads);
+/* ONNX's Gradient operators become the nodes that compute them (gradient_op.c). The LOAD stage begins with it. */
+int32_t mc_expand_gradients(mc_graph *g);
 
 /* ---- gradient checkpointing (checkpoint.c) ---- */
 typedef struct mc_checkpoint_options {
