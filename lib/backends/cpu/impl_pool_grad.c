@@ -6,6 +6,7 @@ typedef struct pool_grad {
     int32_t max, include_pad;
     const float *x, *dy;
     float *dx;
+    const mc_kernels *k;
 } pool_grad;
 
 static int read_node(const mc_node *n, pool_grad *g)
@@ -64,6 +65,28 @@ static void to_maximum(const pool_grad *g, const float *x, float *dx, taps ty, t
     if (where >= 0) dx[where] += d;
 }
 
+/* Maxima of 2 x 2 windows side by side, the usual case. */
+static int pairs(const pool_grad *g)
+{
+    const mc_q_window *w = &g->p.w;
+    return g->max && w->kh == 2 && w->kw == 2 && w->sh == 2 && w->sw == 2 && w->dh == 1 && w->dw == 1 && w->top == 0 && w->left == 0 &&
+           2 * g->p.oh <= g->p.h && 2 * g->p.ow <= g->p.wd;
+}
+
+static void pairs_range(void *ctx, int64_t begin, int64_t end, int32_t worker)
+{
+    const pool_grad *g = ctx;
+    const mc_cpu_planes *p = &g->p;
+    (void)worker;
+    for (int64_t plane = begin; plane < end; plane++) {
+        const float *x = g->x + plane * p->h * p->wd, *dy = g->dy + plane * p->oh * p->ow;
+        float *dx = g->dx + plane * p->h * p->wd;
+        if (2 * p->oh < p->h || 2 * p->ow < p->wd) memset(dx, 0, (size_t)(p->h * p->wd) * sizeof *dx);
+        for (int64_t oy = 0; oy < p->oh; oy++, x += 2 * p->wd, dx += 2 * p->wd, dy += p->ow)
+            g->k->f32.max_pool2_grad(x, x + p->wd, dy, dx, dx + p->wd, p->ow);
+    }
+}
+
 static void planes_range(void *ctx, int64_t begin, int64_t end, int32_t worker)
 {
     const pool_grad *g = ctx;
@@ -102,7 +125,9 @@ static int32_t run(const mc_cpu_step *s, const mcomp_run_args *a)
     g.x = x->data;
     g.dy = dy->data;
     g.dx = mc_cpu_out(s, a, 0)->data;
-    mc_cpu_split(s, a, g.p.n * g.p.c, g.p.oh * g.p.ow * g.p.taps * 4, planes_range, &g);
+    g.k = s->kernels;
+    if (pairs(&g)) mc_cpu_split(s, a, g.p.n * g.p.c, g.p.h * g.p.wd, pairs_range, &g);
+    else mc_cpu_split(s, a, g.p.n * g.p.c, g.p.oh * g.p.ow * g.p.taps * 4, planes_range, &g);
     return MCOMP_OK;
 }
 

@@ -124,6 +124,15 @@ static const grad_row matmul_rows[] = {
 };
 ROWS_TEST(matmul)
 
+static const grad_row linear_rows[] = {
+    {"gemm", "mcomp", "Linear", NULL, "x3,70,65 x65,257 x257", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Linear", "trans_w=1 act='gelu'", "x5,33 x70,33 x70", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Linear", "act='relu' post_act='tanh'", "x450,70 x70,400 x400 x450,400", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Linear", NULL, "x450,300 x300,40 x40 x450,40", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Linear", NULL, "x3,65 x65,2", 0, 0, 0, 0},
+};
+ROWS_TEST(linear)
+
 /* Every size from 1 to 257 on each axis in turn. */
 START_TEST(product_sizes)
 {
@@ -267,6 +276,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, product, 0, n);
     tcase_add_loop_test(t, matmul, 0, n);
+    tcase_add_loop_test(t, linear, 0, n);
     tcase_add_loop_test(t, product_sizes, 0, n);
     tcase_add_loop_test(t, elementwise, 0, n);
     tcase_add_loop_test(t, norm, 0, n);

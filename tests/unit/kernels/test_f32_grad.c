@@ -113,6 +113,28 @@ START_TEST(blocks)
 }
 END_TEST
 
+/* Ties, NaN and infinities among the windows. */
+START_TEST(pool2)
+{
+    const mc_kernels *k = mc_kernels_for((mc_isa)_i), *ref = mc_kernels_for(MC_ISA_REF);
+    for (int64_t n = 1; n <= 130; n++) {
+        float *x0 = TAIL(in[X], 2 * n), *x1 = TAIL(in[GAMMA], 2 * n);
+        for (int64_t j = 0; j < 2 * n; j++) {
+            x0[j] = j % 7 == 3 ? x1[j] : x0[j];
+            if (j % 23 == 5) x0[j] = NAN;
+            if (j % 29 == 6) x1[j] = j % 2 ? NAN : -INFINITY;
+        }
+        k->f32.max_pool2(x0, x1, TAIL(got[0], n), n);
+        ref->f32.max_pool2(x0, x1, TAIL(want[0], n), n);
+        same(0, n, "max_pool2", 0);
+        k->f32.max_pool2_grad(x0, x1, TAIL(in[DY], n), TAIL(got[1], 2 * n), TAIL(got[2], 2 * n), n);
+        ref->f32.max_pool2_grad(x0, x1, TAIL(in[DY], n), TAIL(want[1], 2 * n), TAIL(want[2], 2 * n), n);
+        same(1, 2 * n, "max_pool2_grad", 0);
+        same(2, 2 * n, "max_pool2_grad", 1);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("f32_grad");
@@ -123,6 +145,7 @@ int main(void)
     tcase_add_loop_test(t, softmax_grad, 0, tiers);
     tcase_add_loop_test(t, norm_grad, 0, tiers);
     tcase_add_loop_test(t, blocks, 0, tiers);
+    tcase_add_loop_test(t, pool2, 0, tiers);
     suite_add_tcase(s, t);
     return mc_test_main(s);
 }
