@@ -72,11 +72,13 @@ done:
     return st;
 }
 
+int mc_is_gradient_operator(const mc_node *n) { return mc_node_is_in(n, "ai.onnx.preview.training", "Gradient"); }
+
 int32_t mc_expand_gradients(mc_graph *g)
 {
     int32_t st = MCOMP_OK, any = 0;
     for (int64_t i = 0; i < g->n_nodes; i++) /* by id: what a gradient adds comes later, and may itself be differentiated */
-        if (!g->nodes[i]->dead && mc_node_is_in(g->nodes[i], "ai.onnx.preview.training", "Gradient")) {
+        if (!g->nodes[i]->dead && mc_is_gradient_operator(g->nodes[i])) {
             MC_TRY(expand(g, g->nodes[i]));
             any = 1;
         }

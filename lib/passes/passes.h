@@ -62,6 +62,7 @@ int32_t mc_rewrite(mc_graph *g, const char *domain, const char *op, const char *
 int32_t mc_gradient(mc_graph *g, mc_value *loss, int64_t n_wrt, mc_value *const *wrt, mc_value **grads);
 /* ONNX's Gradient operators become the nodes that compute them (gradient_op.c). The LOAD stage begins with it. */
 int32_t mc_expand_gradients(mc_graph *g);
+int mc_is_gradient_operator(const mc_node *n);
 
 /* ---- gradient checkpointing (checkpoint.c) ---- */
 typedef struct mc_checkpoint_options {

@@ -64,16 +64,27 @@ static mc_value *heads(net *n, mc_value *x)
     return y;
 }
 
-/* Attention by hand, embeddings in front (an integer input starts the first segment). */
+/* Drawn from the key, so it drops the same elements when it runs again. */
+static mc_value *dropped(net *n, mc_value *x, mc_value *key, int64_t stream)
+{
+    mc_node *made;
+    mc_ck_ok(mc_graph_add_node(n->g, "mcomp", "Dropout", 0, NULL, 2, (mc_value *[]){x, key}, 1, NULL, &made));
+    mc_ck_ok(mc_node_set_f(made, "ratio", 0.2f));
+    mc_ck_ok(mc_node_set_i(made, "stream", stream));
+    return made->out[0];
+}
+
+/* Attention by hand with dropout, embeddings in front (an integer input starts the first segment). */
 static void attention(net *n)
 {
     const int64_t ids_dims[] = {16, 96}, table_dims[] = {20, 16};
-    mc_value *ids = mc_test_input(n->g, "ids", MCOMP_I64, 2, ids_dims), *x = mc_test_op(n->g, "Gather", 2, weight(n, 2, table_dims), ids);
+    const int64_t two = 2;
+    mc_value *ids = mc_test_input(n->g, "ids", MCOMP_I64, 2, ids_dims), *key = mc_test_input(n->g, "key", MCOMP_I64, 1, &two), *x = mc_test_op(n->g, "Gather", 2, weight(n, 2, table_dims), ids);
     for (int i = 0; i < 4; i++) {
         mc_value *q = heads(n, dense(n, x, 16, 16)), *k = heads(n, dense(n, x, 16, 16)), *v = heads(n, dense(n, x, 16, 16));
         mc_value *kt = mc_test_op(n->g, "Transpose", 1, k);
         mc_ck_ok(mc_node_set_ints(kt->producer, "perm", (int64_t[]){0, 1, 3, 2}, 4));
-        mc_value *p = mc_test_op(n->g, "Softmax", 1, mc_test_op(n->g, "MatMul", 2, q, kt));
+        mc_value *p = dropped(n, mc_test_op(n->g, "Softmax", 1, mc_test_op(n->g, "MatMul", 2, q, kt)), key, i);
         mc_value *y = mc_test_op(n->g, "Transpose", 1, mc_test_op(n->g, "MatMul", 2, p, v));
         mc_ck_ok(mc_node_set_ints(y->producer, "perm", (int64_t[]){0, 2, 1, 3}, 4));
         y = mc_test_op(n->g, "Reshape", 2, y, mc_test_i64s(n->g, 3, (int64_t)0, (int64_t)0, (int64_t)16));
@@ -91,10 +102,12 @@ static void convolution(net *n)
     for (int i = 0; i < 8; i++) {
         mc_value *y = mc_test_op(n->g, "Conv", 2, x, weight(n, 4, w));
         mc_ck_ok(mc_node_set_ints(y->producer, "pads", (int64_t[]){1, 1, 1, 1}, 4));
-        y = mc_test_op(n->g, "BatchNormalization", 5, y, weight(n, 1, c), weight(n, 1, c), mc_test_random_const(n->g, 3, 0.1f, 1, c),
-                       mc_test_random_const(n->g, 4, 0.1f, 1, c));
-        mc_ck_ok(mc_node_set_i(y->producer, "training_mode", 1));
-        x = mc_test_op(n->g, "Relu", 1, y);
+        mc_value *in[5] = {y, weight(n, 1, c), weight(n, 1, c), mc_test_random_const(n->g, 3, 0.1f, 1, c), mc_test_random_const(n->g, 4, 0.1f, 1, c)};
+        mc_node *norm;
+        mc_ck_ok(mc_graph_add_node(n->g, "", "BatchNormalization", 0, NULL, 5, in, 3, NULL, &norm));
+        mc_ck_ok(mc_node_set_i(norm, "training_mode", 1));
+        if (i % 3 == 0) mc_ck_ok(mc_graph_add_output(n->g, norm->out[1])); /* running moments leave the graph once */
+        x = mc_test_op(n->g, "Relu", 1, norm->out[0]);
         if (i % 2 == 1) {
             x = mc_test_op(n->g, "Add", 2, x, skip);
             skip = x;
