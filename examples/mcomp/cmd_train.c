@@ -155,10 +155,10 @@ static int store(cli *c, job *j, const char *out, const mcomp_train_result *r)
     CLI_TRY(cli_tokenizer_save(c, out));
     CLI_LIB(mcomp_graph_save(j->best, out, &o));
     json_t *best = json_pack("{s:I,s:I}", "epoch", (json_int_t)r->best_epoch, "step", (json_int_t)r->best_step);
-    if (best) cli_set(best, "metric", json_pack("{s:s,s:f}", "name", j->metric, "value", r->best_metric));
+    if (best) cli_set(best, "metric", json_pack("{s:s,s:f,s:o,s:I}", "name", j->metric, "value", r->best_metric, "ci95", cli_interval(r->best_lo, r->best_hi), "n", (json_int_t)r->best_n));
     cli_set(c->root, "best", best);
     cli_set(c->root, "output", json_string(out));
-    cli_say(c, "best: %s %.4f after epoch %lld (step %lld)\nwrote %s\n", j->metric, r->best_metric, (long long)r->best_epoch, (long long)r->best_step, out);
+    cli_say(c, "best: %s %.4f (95 %% interval %.4f to %.4f, n %lld) after epoch %lld (step %lld)\nwrote %s\n", j->metric, r->best_metric, r->best_lo, r->best_hi, (long long)r->best_n, (long long)r->best_epoch, (long long)r->best_step, out);
 done:
     return st;
 }

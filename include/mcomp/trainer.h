@@ -85,7 +85,9 @@ typedef struct mcomp_train_result {
     uint32_t size;
     int32_t stopped_early;
     int64_t best_epoch, best_step, epochs, steps;
-    double best_metric, last_loss;
+    double best_metric, best_lo, best_hi; /* on the validation samples, with the 95 % interval */
+    int64_t best_n;            /* validation samples */
+    double last_loss;
     double samples_per_second; /* median over the steps of this call */
     uint64_t peak_bytes;       /* memory block of the largest plan plus all variables */
 } mcomp_train_result;

@@ -112,9 +112,9 @@ static int32_t judge(mc_fit *f, int *stop)
 {
     int32_t st = MCOMP_OK;
     mcomp_trainer *t = f->t;
-    double metric = 0.0;
+    mc_measured metric = {0};
     MC_TRY(mc_fit_validate(f, &metric));
-    const int better = !t->best.weights || (mc_metric_lower_is_better(f->metric) ? metric < t->best.metric : metric > t->best.metric);
+    const int better = !t->best.weights || (mc_metric_lower_is_better(f->metric) ? metric.value < t->best.metric.value : metric.value > t->best.metric.value);
     t->best.since = better ? 0 : t->best.since + 1;
     if (better) {
         t->best.metric = metric;
@@ -123,7 +123,7 @@ static int32_t judge(mc_fit *f, int *stop)
         MC_TRY(mc_trainer_remember(t));
     }
     *stop = t->o.patience > 0 && t->best.since >= t->o.patience;
-    MC_TRY(tell(f, 1, metric));
+    MC_TRY(tell(f, 1, metric.value));
 done:
     return st;
 }
@@ -161,7 +161,7 @@ static void result_of(const mc_fit *f, mcomp_train_result *r)
     for (int64_t i = 0; t->best.weights && i < t->step.n_vars; i++)
         if (t->best.weights[i]) best += mc_tensor_bytes(t->best.weights[i]);
     *r = (mcomp_train_result){.size = r->size, .stopped_early = f->stopped_early, .best_epoch = t->best.epoch, .best_step = t->best.step, .epochs = t->cursor.epoch,
-                              .steps = t->updates, .best_metric = t->best.metric, .last_loss = f->last_loss, .samples_per_second = mc_fit_rate(f),
+                              .steps = t->updates, .best_metric = t->best.metric.value, .best_lo = t->best.metric.lo, .best_hi = t->best.metric.hi, .best_n = t->best.metric.n, .last_loss = f->last_loss, .samples_per_second = mc_fit_rate(f),
                               .peak_bytes = f->peak_bytes + best};
 }
 

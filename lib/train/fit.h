@@ -25,7 +25,7 @@ typedef struct mc_fit {
 double mc_fit_rate(const mc_fit *f); /* median so far */
 /* What the loss is compared with: the batch's labels, or numbers made from classes. Valid until the next call. */
 int32_t mc_fit_target(mc_fit *f, const mc_batch *b, const mc_tensor **out);
-int32_t mc_fit_validate(mc_fit *f, double *metric);
+int32_t mc_fit_validate(mc_fit *f, mc_measured *result);
 /* Opens data and loaders, builds the step, goes to where the checkpoint stood (setup.c). */
 int32_t mc_fit_open(mc_fit *f);
 void mc_fit_close(mc_fit *f);

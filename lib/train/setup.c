@@ -75,6 +75,7 @@ static int32_t loaders(mc_fit *f)
     o.n_samples = f->split.n_valid;
     o.shuffle = 0;
     o.bucket = 1;
+    o.repeat = 1;
     MC_TRY(mc_loader_open(&f->valid, f->valid_set, &o));
 done:
     return st;

@@ -4,8 +4,13 @@
 
 #include "train/train.h"
 
+typedef struct mc_measured {
+    double value, lo, hi; /* with its 95 % interval */
+    int64_t n;
+} mc_measured;
+
 typedef struct mc_train_best {
-    double metric;
+    mc_measured metric;
     int64_t epoch, step, since; /* since: validations without a better one */
     mc_tensor **weights;        /* by variable, parameters and moments only; NULL: none yet */
 } mc_train_best;

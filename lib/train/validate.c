@@ -31,7 +31,7 @@ done:
     return st;
 }
 
-int32_t mc_fit_validate(mc_fit *f, double *metric)
+int32_t mc_fit_validate(mc_fit *f, mc_measured *result)
 {
     int32_t st = MCOMP_OK, out_at = 0, loss_at = 0, target_at = 0;
     mc_metric *m = NULL;
@@ -54,7 +54,8 @@ int32_t mc_fit_validate(mc_fit *f, double *metric)
         MC_TRY(mcomp_exec_run(e, n_in, in, n_out, out));
         MC_TRY(mc_metric_add(m, &out[out_at]->t, target, mc_tensor_get_f64(&out[loss_at]->t, 0)));
     }
-    *metric = mc_metric_value(m);
+    MC_TRY(mc_metric_result(m, &result->value, &result->lo, &result->hi));
+    result->n = mc_metric_rows(m);
 done:
     mcomp_exec_destroy(e);
     mcomp_session_destroy(s);
