@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes a wheel that carries the built library: sh build_wheel.sh BUILD_DIR OUT_DIR. BUILD_DIR is meson's. Works on a copy, needs
 # Debian's python3-setuptools and python3-wheel ($PYTHON: another Python that has them), and no network. The wheel needs what the
-# library itself needs of the system: libjansson4, libprotobuf-c1, libmd0, zlib1g, and libdnnl2 for the oneDNN plugin.
+# library itself needs of the system: libjansson4, libprotobuf-c1, libmd0, zlib1g, libutf8proc2, libpcre2-8-0, and libdnnl2 for the oneDNN plugin.
 set -eu
 build=${1:?usage: build_wheel.sh BUILD_DIR OUT_DIR}
 out=${2:?usage: build_wheel.sh BUILD_DIR OUT_DIR}

@@ -42,7 +42,14 @@ struct cli {
     int json, quiet, verbose, overwrite, progress; /* progress: 0 none 1 plain 2 jsonl 3 bar */
     json_t *root, *warnings;
     mcomp_context *ctx;
+    struct cli_place {
+        const mcomp_graph *g;
+        const char *path;
+    } places[8]; /* where the models of this call came from */
+    int n_places;
+    mcomp_tokenizer *tokenizer; /* that the texts of this call go through */
     mcomp_error error; /* what is reported when run() fails; filled by cli_fail or from the library */
+    int own_progress; /* 1: the verb prints its progress itself */
     const char *last_stage;
     int64_t last_report_ms;
 };
@@ -99,6 +106,8 @@ int cli_finish(cli *c, int status); /* prints object or error; returns the exit 
 int cli_context(cli *c); /* c->ctx from the common options */
 /* Loads a model, ONNX or safetensors (--arch --config --head), and applies --set. */
 int cli_model(cli *c, const char *path, mcomp_graph **out);
+/* A fresh model from --build SPEC; what it leaves open is read from the data (may be NULL). */
+int cli_built_model(cli *c, const char *spec, const char *data, mcomp_graph **out);
 /* The tensors of a safetensors file alone. */
 int cli_tensors(cli *c, const char *path, mcomp_graph **out);
 int cli_is_safetensors(const char *path);
@@ -113,6 +122,16 @@ uint64_t cli_peak_rss(void);
 const char *cli_human_bytes(char *buf, size_t cap, double bytes);
 /* Default output beside the input: STEM + suffix. malloc'd. */
 char *cli_stem(const char *path, const char *suffix);
+
+/* ---- tokenizers (tokenizer.c) ---- */
+
+/* What the texts for this model go through: --tokenizer, or what lies beside the model. Sets the two options. */
+int cli_tokenizer_choose(cli *c, const mcomp_graph *g, mcomp_dataset_options *o, mcomp_tokenizer **own);
+/* Keeps the tokenizer of a dataset for the other datasets of this call and for cli_tokenizer_save. */
+int cli_tokenizer_keep(cli *c, mcomp_dataset *d);
+/* STEM.tokenizer.json beside a model that is about to be written; nothing to do when no texts were read. Before the model: so that a file
+ * that is in the way is found first. */
+int cli_tokenizer_save(cli *c, const char *model_out);
 
 /* ---- running a dataset (rows.c) ---- */
 

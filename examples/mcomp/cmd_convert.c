@@ -64,6 +64,7 @@ static int run(cli *c)
     CLI_TRY(save_options(c, &o));
     if (cli_is_safetensors(c->pos[0]) && cli_is_safetensors(out) && !cli_has(c, "arch")) CLI_TRY(cli_tensors(c, c->pos[0], &g));
     else CLI_TRY(cli_model(c, c->pos[0], &g));
+    CLI_TRY(cli_tokenizer_save(c, out));
     CLI_LIB(mcomp_graph_save(g, out, &o));
     if (o.shard_bytes) {
         snprintf(index, sizeof index, "%s.index.json", out);

@@ -66,6 +66,7 @@ static int write_model(cli *c, job *j)
     if (!j->out) return cli_fail(c, MCOMP_NO_MEMORY, "", "", "no memory");
     CLI_LIB(mcomp_save_options_init(&o, sizeof o));
     o.overwrite = c->overwrite;
+    CLI_TRY(cli_tokenizer_save(c, j->out));
     CLI_LIB(mcomp_graph_save(j->q, j->out, &o));
     CLI_LIB(mcomp_graph_load(&j->written, c->ctx, j->out));
     cli_set(c->root, "output", json_string(j->out));

@@ -129,6 +129,8 @@ static int make_trainer(cli *c, job *j, const char *freeze)
     o.metric = cli_str(c, "metric", NULL);
     o.precision = cli_str(c, "precision", NULL);
     o.output = cli_str(c, "output", NULL);
+    o.objective = cli_str(c, "objective", NULL);
+    o.augment = cli_str(c, "augment", NULL);
     o.no_decay = cli_str(c, "no-decay", NULL);
     o.freeze = freeze;
     o.checkpoint = j->ckpt;
@@ -150,12 +152,13 @@ static int store(cli *c, job *j, const char *out, const mcomp_train_result *r)
     CLI_LIB(mcomp_trainer_graph(&j->best, j->t));
     CLI_LIB(mcomp_save_options_init(&o, sizeof o));
     o.overwrite = c->overwrite;
+    CLI_TRY(cli_tokenizer_save(c, out));
     CLI_LIB(mcomp_graph_save(j->best, out, &o));
     json_t *best = json_pack("{s:I,s:I}", "epoch", (json_int_t)r->best_epoch, "step", (json_int_t)r->best_step);
-    if (best) cli_set(best, "metric", json_pack("{s:s,s:f}", "name", j->metric, "value", r->best_metric));
+    if (best) cli_set(best, "metric", json_pack("{s:s,s:f,s:o,s:I}", "name", j->metric, "value", r->best_metric, "ci95", cli_interval(r->best_lo, r->best_hi), "n", (json_int_t)r->best_n));
     cli_set(c->root, "best", best);
     cli_set(c->root, "output", json_string(out));
-    cli_say(c, "best: %s %.4f after epoch %lld (step %lld)\nwrote %s\n", j->metric, r->best_metric, (long long)r->best_epoch, (long long)r->best_step, out);
+    cli_say(c, "best: %s %.4f (95 %% interval %.4f to %.4f, n %lld) after epoch %lld (step %lld)\nwrote %s\n", j->metric, r->best_metric, r->best_lo, r->best_hi, (long long)r->best_n, (long long)r->best_epoch, (long long)r->best_step, out);
 done:
     return st;
 }
@@ -167,7 +170,8 @@ static int train(cli *c, job *j, const char *out)
     mcomp_train_result r = {.size = sizeof r};
     const char *data = cli_str(c, "data", NULL), *valid = cli_str(c, "valid", NULL);
     CLI_TRY(read_freeze(c, &freeze));
-    CLI_TRY(cli_model(c, c->pos[0], &j->g));
+    if (cli_has(c, "build")) CLI_TRY(cli_built_model(c, cli_str(c, "build", NULL), data, &j->g));
+    else CLI_TRY(cli_model(c, c->pos[0], &j->g));
     CLI_TRY(cli_dataset(c, j->g, data, &j->train));
     if (valid) CLI_TRY(cli_dataset(c, j->g, valid, &j->valid));
     CLI_TRY(make_trainer(c, j, freeze));
@@ -192,7 +196,10 @@ static int run(cli *c)
     int st = 0;
     job j = {.c = c, .curve = json_array()};
     const char *out = cli_str(c, "out-file", NULL);
-    if (!cli_str(c, "data", NULL)) st = cli_fail(c, MCOMP_ARGUMENT, "--data", "docs/data.md lists the forms", "mcomp train needs --data DATA");
+    c->own_progress = 1;
+    if (!c->n_pos == !cli_has(c, "build"))
+        st = cli_fail(c, MCOMP_ARGUMENT, "", c->verb->usage, "mcomp train needs %s", c->n_pos ? "either MODEL or --build, not both" : "a MODEL, or --build SPEC");
+    else if (!cli_str(c, "data", NULL)) st = cli_fail(c, MCOMP_ARGUMENT, "--data", "docs/data.md lists the forms", "mcomp train needs --data DATA");
     else if (!out) st = cli_fail(c, MCOMP_ARGUMENT, "-o", "", "mcomp train needs -o OUT");
     else if (access(out, F_OK) == 0 && !c->overwrite) st = cli_fail(c, MCOMP_PATH, out, "-f replaces it", "the file exists"); /* before hours of work */
     else if (!(j.ckpt = malloc(strlen(out) + 6))) st = cli_fail(c, MCOMP_NO_MEMORY, "", "", "no memory");
@@ -211,9 +218,12 @@ static int run(cli *c)
 }
 
 static const cli_opt opts[] = {
+    {"build", OPT_VALUE, "SPEC  a fresh model: KIND[:key=value,...], KIND encoder|text-cnn|lstm|bilstm|mlp|cnn|resnet|ds-cnn|decoder"},
     {"valid", OPT_VALUE, "DATA  samples that choose the best epoch (default: 10 % of the data, by hash)"},
     {"out-file", OPT_VALUE, "OUT  the trained model; OUT.ckpt is the checkpoint"},
     {"loss", OPT_VALUE, "cross_entropy|bce|mse|kl|cosine|span"},
+    {"objective", OPT_VALUE, "classify|mlm|next-token  mlm and next-token learn from plain texts"},
+    {"augment", OPT_VALUE, "shift:N[,mirror]  moves images by up to N pixels (and mirrors half of them)"},
     {"optimizer", OPT_VALUE, "adamw|adam|sgd|lamb"},
     {"lr", OPT_VALUE, "R  learning rate"},
     {"schedule", OPT_VALUE, "cosine|constant|linear|step|one-cycle"},
@@ -239,5 +249,5 @@ static const cli_opt opts[] = {
     {NULL, 0, NULL},
 };
 
-const cli_verb cli_train = {.name = "train", .usage = "mcomp train MODEL --data DATA [--valid DATA] -o OUT", .about = "trains a model on data",
-                            .min_pos = 1, .max_pos = 1, .opts = opts, .run = run};
+const cli_verb cli_train = {.name = "train", .usage = "mcomp train MODEL|--build SPEC --data DATA [--valid DATA] -o OUT", .about = "trains a model on data",
+                            .min_pos = 0, .max_pos = 1, .opts = opts, .run = run};

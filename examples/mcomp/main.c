@@ -109,6 +109,7 @@ int main(int argc, char **argv)
     const int status = run_verb(&c, argc, argv);
     const int code = cli_finish(&c, status);
     running = NULL;
+    mcomp_tokenizer_destroy(c.tokenizer);
     mcomp_context_destroy(c.ctx);
     json_decref(c.root);
     json_decref(c.warnings);

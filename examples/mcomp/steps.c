@@ -35,7 +35,7 @@ static int32_t on_progress(void *payload, const char *stage, double fraction)
     cli *c = payload;
     const int64_t now = (int64_t)cli_now_ms();
     const int new_stage = !c->last_stage || strcmp(c->last_stage, stage) != 0, done = fraction >= 1.0;
-    if (c->progress == 0 || (!new_stage && !done && now - c->last_report_ms < (c->progress == 1 ? 10000 : 200))) return 0;
+    if (c->progress == 0 || c->own_progress || (!new_stage && !done && now - c->last_report_ms < (c->progress == 1 ? 10000 : 200))) return 0;
     c->last_report_ms = now;
     c->last_stage = stage;
     if (c->progress == 2) fprintf(stderr, fraction < 0 ? "{\"stage\":\"%s\"}\n" : "{\"stage\":\"%s\",\"fraction\":%.4f}\n", stage, fraction);
@@ -171,6 +171,7 @@ int cli_model(cli *c, const char *path, mcomp_graph **out)
         o.seed = (uint64_t)seed;
     }
     CLI_LIB(mcomp_graph_load_with(out, c->ctx, path, &o));
+    if (c->n_places < (int)(sizeof c->places / sizeof *c->places)) c->places[c->n_places++] = (struct cli_place){*out, path};
     for (int64_t i = 0; mcomp_graph_warning(*out, i); i++) cli_warn(c, "TENSOR", "", "%s", mcomp_graph_warning(*out, i));
     for (int i = 0; i < c->n_args; i++)
         if (strcmp(c->args[i].name, "set") == 0) CLI_TRY(fix_input(c, *out, c->args[i].value));
@@ -208,6 +209,7 @@ int cli_dataset(cli *c, const mcomp_graph *g, const char *argument, mcomp_datase
     int st = 0;
     int64_t max_length, skip, limit;
     mcomp_dataset_options o;
+    mcomp_tokenizer *own = NULL;
     char *labels = NULL, *optional = carried(c);
     const char *file = cli_str(c, "labels", NULL);
     *out = NULL;
@@ -223,13 +225,16 @@ int cli_dataset(cli *c, const mcomp_graph *g, const char *argument, mcomp_datase
     o.limit = limit;
     o.text = cli_str(c, "text", NULL);
     o.label = cli_str(c, "label", NULL);
-    o.tokenizer = cli_str(c, "tokenizer", NULL);
+    CLI_TRY(cli_tokenizer_choose(c, g, &o, &own));
     o.map = cli_str(c, "map", NULL);
+    o.objective = cli_str(c, "objective", NULL);
     o.labels = labels;
     o.optional = optional && *optional ? optional : NULL;
     CLI_LIB(mcomp_dataset_open(out, c->ctx, g, argument, &o));
     for (int64_t i = 0; mcomp_dataset_warning(*out, i); i++) cli_warn(c, "DATA", "", "%s", mcomp_dataset_warning(*out, i));
+    st = cli_tokenizer_keep(c, *out);
 done:
+    mcomp_tokenizer_destroy(own);
     free(labels);
     free(optional);
     return st;
@@ -276,7 +281,7 @@ int cli_logits(cli *c, const mcomp_session *s, int32_t *index)
 
 char *cli_stem(const char *path, const char *suffix)
 {
-    const size_t n = strlen(path), k = cli_ends(path, ".onnx") ? n - 5 : n;
+    const size_t n = strlen(path), k = cli_ends(path, ".onnx") ? n - 5 : cli_ends(path, ".safetensors") ? n - 12 : n;
     char *out = malloc(k + strlen(suffix) + 1);
     if (!out) return NULL;
     memcpy(out, path, k);

@@ -21,7 +21,7 @@ extern "C" {
 
 typedef struct mcomp_build_options { /* what the description leaves open; 0: unknown */
     uint32_t size;
-    int32_t reserved;
+    int32_t tokens;     /* 1: encoder gives logits [batch, sequence, vocab], for mlm; its layers have the same names as in a classifier */
     uint64_t seed;      /* of the weights: the same seed gives the same bytes */
     int64_t classes, vocab, length;
     int64_t image[3];   /* channels, height, width */

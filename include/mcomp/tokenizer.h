@@ -19,6 +19,8 @@ extern "C" {
 MCOMP_API int32_t mcomp_tokenizer_create(mcomp_tokenizer **out, mcomp_context *ctx, const char *spec, const char *const *texts,
                                          const int64_t *lengths, int64_t n_texts);
 MCOMP_API void mcomp_tokenizer_destroy(mcomp_tokenizer *t);
+/* Another handle of the same vocabulary, for another thread or to outlive the first. */
+MCOMP_API int32_t mcomp_tokenizer_share(mcomp_tokenizer **out, const mcomp_tokenizer *t);
 /* Ids of a text of `bytes` bytes (-1: it ends in NUL), with the special ids around it when special is 1, cut at its end to max_length
  * ids (0: not cut). *n is their number; the first `cap` of them are written to ids[] (which may be NULL when cap is 0). Codes: ARGUMENT,
  * RANGE (max_length leaves no room for the special ids), LIMIT, NO_MEMORY. */

@@ -41,10 +41,12 @@ typedef struct mcomp_trainer_options { /* strings are copied; start with _init, 
     const char *loss;           /* cross_entropy (NULL), bce, mse, kl, cosine, span */
     const char *optimizer;      /* adamw (NULL), adam, sgd, lamb */
     const char *schedule;       /* cosine (NULL), constant, linear, step, one-cycle */
-    const char *metric;         /* accuracy (NULL; loss where the targets are no classes), macro_f1, loss, auc, mse, perplexity */
+    const char *metric;         /* accuracy (NULL; perplexity for texts as targets, loss for numbers), macro_f1, loss, auc, mse, perplexity */
     const char *precision;      /* f32 (NULL) */
     const char *freeze;         /* glob patterns of initializers, separated by commas; NULL: none */
     const char *no_decay;       /* patterns of parameters without weight decay, besides all vectors; NULL: none */
+    const char *objective;      /* classify (NULL); mlm, next-token: texts opened for that objective are their own targets */
+    const char *augment;        /* shift:N moves images by up to N pixels, shift:N,mirror mirrors half of them, too; NULL: none */
     const char *output;         /* name of the output that the loss looks at; NULL: the first ones */
     const char *checkpoint;     /* file written every checkpoint_every updates and at the end of each epoch; NULL: none */
     double lr;                  /* 0: the optimizer's own (docs/training.md) */
@@ -83,11 +85,13 @@ typedef struct mcomp_train_result {
     uint32_t size;
     int32_t stopped_early;
     int64_t best_epoch, best_step, epochs, steps;
-    double best_metric, last_loss;
+    double best_metric, best_lo, best_hi; /* on the validation samples, with the 95 % interval */
+    int64_t best_n;            /* validation samples */
+    double last_loss;
     double samples_per_second; /* median over the steps of this call */
     uint64_t peak_bytes;       /* memory block of the largest plan plus all variables */
 } mcomp_train_result;
-/* Trains on the samples of `train`; `valid` (may be NULL: every tenth sample of train by hash of its index) chooses the best epoch. result may be
+/* Trains on the samples of `train`; `valid` (may be NULL: a tenth of train, by hash of the samples) chooses the best epoch. result may be
  * NULL. Codes: as _step; CANCELLED; DATA (no labels). */
 MCOMP_API int32_t mcomp_trainer_fit(mcomp_train_result *result, mcomp_trainer *t, mcomp_dataset *train, mcomp_dataset *valid);
 

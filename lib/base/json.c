@@ -108,11 +108,22 @@ mc_json *mc_json_new_bool(int value) { return out_of(json_boolean(value)); }
 mc_json *mc_json_new_null(void) { return out_of(json_null()); }
 mc_json *mc_json_new_number(double value) { return isfinite(value) ? out_of(json_real(value)) : out_of(json_null()); }
 
-static int dump_cb(const char *buffer, size_t size, void *data) { return mc_str_append_bytes(data, buffer, size) == MCOMP_OK ? 0 : -1; }
+/* jansson does not look at what the callback returns for the key of an object, so the first failure is kept here. */
+typedef struct dumped {
+    mc_str *out;
+    int32_t st;
+} dumped;
+
+static int dump_cb(const char *buffer, size_t size, void *data)
+{
+    dumped *d = data;
+    if (d->st == MCOMP_OK) d->st = mc_str_append_bytes(d->out, buffer, size);
+    return d->st == MCOMP_OK ? 0 : -1;
+}
 
 int32_t mc_json_dump(const mc_json *j, mc_str *out)
 {
-    return json_dump_callback(in(j), dump_cb, out, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9)) == 0
-               ? MCOMP_OK
-               : mc_fail(MCOMP_NO_MEMORY, "", "JSON text not written");
+    dumped d = {out, MCOMP_OK};
+    if (json_dump_callback(in(j), dump_cb, &d, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9)) == 0 && d.st == MCOMP_OK) return MCOMP_OK;
+    return mc_fail(MCOMP_NO_MEMORY, "", "JSON text not written");
 }

@@ -36,7 +36,7 @@ done:
 static uint64_t fingerprint_of(const mc_loader *l)
 {
     const mcomp_dataset *d = l->d;
-    const int64_t options[] = {l->n, l->o.batch, l->o.shuffle, l->o.bucket, l->o.fixed_length, l->o.drop_last, l->o.objective, d->max_length, (int64_t)l->o.seed, l->o.augment != NULL};
+    const int64_t options[] = {l->n, l->o.batch, l->o.shuffle, l->o.bucket, l->o.fixed_length, l->o.drop_last, l->o.repeat, l->o.objective, d->max_length, (int64_t)l->o.seed, l->o.augment != NULL};
     uint64_t h = mc_hash64(options, sizeof options, 1);
     h = mc_hash64(l->samples, sizeof *l->samples * (size_t)l->n, h);
     if (l->length) h = mc_hash64(l->length, sizeof *l->length * (size_t)l->n, h);
@@ -105,7 +105,7 @@ int32_t mc_loader_next(mc_loader *l, mc_batch *b)
     *b = (mc_batch){.epoch = l->epoch, .index = l->index};
     drop_batch(l);
     if (l->index >= l->n_batches) {
-        l->epoch++;
+        l->epoch += !l->o.repeat;
         l->index = 0;
         return MCOMP_OK;
     }

@@ -51,6 +51,7 @@ typedef struct mc_loader_options {
     int32_t bucket;         /* 1: texts of like length come together, so that little is padding */
     int32_t fixed_length;   /* 1: texts are padded to max_length; 0: to the longest of the batch, rounded up to a multiple of 16 */
     int32_t drop_last;      /* 1: a last batch that is not full is left out (always for models with a fixed batch) */
+    int32_t repeat;         /* 1: every epoch is the first one again, masks included: for validation */
     int32_t objective;
     double mask_rate;       /* MLM: share of ids that are hidden */
     const int64_t *samples; /* which samples of the dataset, copied; NULL: all */

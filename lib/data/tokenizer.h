@@ -135,7 +135,8 @@ int mc_tokenizer_needs_corpus(const char *spec);
 
 int32_t mc_tokenizer_load_vocab(mc_tokenizer **out, const char *path);                                         /* tokenizer_wordpiece.c */
 int32_t mc_tokenizer_load_json(mc_tokenizer **out, const char *text, uint64_t bytes, const char *where);       /* tokenizer_json.c */
-int32_t mc_tokenizer_save(const mc_tokenizer *t, const char *path, int32_t overwrite);                         /* tokenizer_save.c */
+int32_t mc_tokenizer_dump(const mc_tokenizer *t, mc_str *out);                                                 /* tokenizer_save.c */
+int32_t mc_tokenizer_save(const mc_tokenizer *t, const char *path, int32_t overwrite);
 int32_t mc_tokenizer_bytes_new(mc_tokenizer **out);
 void mc_tokenizer_bytes_recognise(mc_tokenizer *t); /* turns a BPE that is nothing but bytes into the kind bytes */
 int32_t mc_tokenizer_chars_new(mc_tokenizer **out, const mc_text *corpus, int64_t n);

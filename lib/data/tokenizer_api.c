@@ -50,6 +50,15 @@ void mcomp_tokenizer_destroy(mcomp_tokenizer *h)
     mc_free(h);
 }
 
+int32_t mcomp_tokenizer_share(mcomp_tokenizer **out, const mcomp_tokenizer *h)
+{
+    MC_API_ENTER();
+    MC_CHECK_ARG(1, out, "out", "is NULL");
+    *out = NULL;
+    MC_CHECK_ARG(2, h, "t", "is NULL");
+    return mc_tokenizer_wrap(out, h->t);
+}
+
 int32_t mcomp_tokenizer_encode(mcomp_tokenizer *h, const char *text, int64_t bytes, int32_t special, int64_t max_length, int64_t cap, int32_t *ids, int64_t *n)
 {
     MC_API_ENTER();

@@ -203,11 +203,9 @@ done:
     return st;
 }
 
-int32_t mc_tokenizer_save(const mc_tokenizer *t, const char *path, int32_t overwrite)
+int32_t mc_tokenizer_dump(const mc_tokenizer *t, mc_str *out)
 {
     int32_t st = MCOMP_OK;
-    mc_str text = {0};
-    mc_writer *w = NULL;
     mc_json *root = mc_json_object();
     MC_TRY(mc_json_set_string(root, "version", "1.0"));
     MC_TRY(mc_json_set(root, "truncation", mc_json_new_null()));
@@ -215,7 +213,18 @@ int32_t mc_tokenizer_save(const mc_tokenizer *t, const char *path, int32_t overw
     MC_TRY(save_added(t, root));
     MC_TRY(mc_parts_save(t, root));
     MC_TRY(save_model(t, root));
-    MC_TRY(mc_json_dump(root, &text));
+    st = mc_json_dump(root, out);
+done:
+    mc_json_destroy(root);
+    return st;
+}
+
+int32_t mc_tokenizer_save(const mc_tokenizer *t, const char *path, int32_t overwrite)
+{
+    int32_t st = MCOMP_OK;
+    mc_str text = {0};
+    mc_writer *w = NULL;
+    MC_TRY(mc_tokenizer_dump(t, &text));
     MC_TRY(mc_writer_open(&w, path, overwrite));
     MC_TRY(mc_writer_write(w, text.data, (uint64_t)text.len));
     st = mc_writer_commit(w);
@@ -223,6 +232,5 @@ int32_t mc_tokenizer_save(const mc_tokenizer *t, const char *path, int32_t overw
 done:
     mc_writer_abort(w);
     mc_str_free(&text);
-    mc_json_destroy(root);
     return st;
 }

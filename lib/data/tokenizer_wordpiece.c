@@ -167,6 +167,7 @@ static int32_t read_lines(mc_tokenizer *t, const char *data, uint64_t bytes, con
     int32_t st = MCOMP_OK;
     int64_t id = 0;
     char where[300];
+    if (memchr(data, 0, (size_t)bytes)) return mc_fail(MCOMP_FORMAT, path, "the vocabulary holds NUL bytes: not a text file");
     if (!mc_utf8_valid(data, (int64_t)bytes)) return mc_fail(MCOMP_FORMAT, path, "the vocabulary is not UTF-8");
     for (const char *p = data, *end = data + bytes; p < end; id++) {
         const char *e = memchr(p, '\n', (size_t)(end - p)), *stop = e ? e : end;

@@ -174,6 +174,12 @@ typedef struct mc_kernels_f32 {
     void (*pool)(int32_t code, const float *const *x, int64_t taps, float *y, int64_t n);
     /* One LSTM step of one sequence: gates [4][n] in the order i o f c; c = sig(f) c + sig(i) tanh(g); h = sig(o) tanh(c). */
     void (*lstm)(const float *gates, float *c, float *h, int64_t n);
+    /* Maximum of each 2 x 2 window of two rows (2n elements each), and where its gradient goes: all of dx0 and dx1 is written. */
+    void (*max_pool2)(const float *x0, const float *x1, float *y, int64_t n);
+    void (*max_pool2_grad)(const float *x0, const float *x1, const float *dy, float *dx0, float *dx1, int64_t n);
+    /* y[i][j] = x[i][j] and y[i][j] += x[i][j] of rows x n. */
+    void (*copy_block)(const float *x, int64_t ld_x, float *y, int64_t ld_y, int64_t rows, int64_t n);
+    void (*add_block)(const float *x, int64_t ld_x, float *y, int64_t ld_y, int64_t rows, int64_t n);
     /* out[c][r] = in[r][c] for 4-byte elements. */
     void (*transpose)(const float *in, int64_t ld_in, float *out, int64_t ld_out, int64_t rows, int64_t cols);
     /* dx = dy f'(x); codes as of unary: RELU GELU GELU_TANH SIGMOID TANH SILU HARDSWISH HARDSIGMOID LEAKY_RELU ELU ERF SQRT

@@ -104,7 +104,7 @@ mc_value *mc_grad_channel_sum(mc_op_grad *c, mc_value *dy)
 
 const mc_op mc_op_mcomp_ConvGradInput = {.name = "ConvGradInput", .domain = "mcomp", .version = 1, .since = 1, .min_in = 3, .max_in = 3,
                                          .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer_input, .forward = forward_input,
-                                         .cost = cost};
+                                         .cost = cost, .shape_only = 4};
 const mc_op mc_op_mcomp_ConvGradWeight = {.name = "ConvGradWeight", .domain = "mcomp", .version = 1, .since = 1, .min_in = 3,
                                           .max_in = 3, .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer_weight,
-                                          .forward = forward_weight, .cost = cost};
+                                          .forward = forward_weight, .cost = cost, .shape_only = 4};

@@ -64,4 +64,5 @@ int32_t mc_grad_move(mc_op_grad *c)
 }
 
 const mc_op mc_op_mcomp_MoveGrad = {.name = "MoveGrad", .domain = "mcomp", .version = 1, .since = 1, .min_in = 2, .max_in = 6,
-                                    .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer, .forward = forward};
+                                    .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer, .forward = forward,
+                                    .shape_only = 2};

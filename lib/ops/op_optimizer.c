@@ -73,6 +73,16 @@ void mc_adam_read(const mc_node *n, double lr, int64_t step, double scale, mc_ad
     a->root = 1.0 / sqrt(1.0 - pow(b2, t));
 }
 
+/* About 20 operations an element of the parameter. */
+static int32_t cost(const mc_node *n, const mc_type *const *in, const mc_type *const *out, mc_op_cost *c)
+{
+    (void)n;
+    (void)out;
+    c->flops = 20.0;
+    for (int32_t i = 0; i < in[0]->rank; i++) c->flops *= (double)(in[0]->dim[i] > 0 ? in[0]->dim[i] : 1);
+    return MCOMP_OK;
+}
+
 double mc_lamb_trust(double parameter_squares, double update_squares)
 {
     return parameter_squares > 0.0 && update_squares > 0.0 ? sqrt(parameter_squares) / sqrt(update_squares) : 1.0;
@@ -148,7 +158,7 @@ static int32_t forward_sgd(const mc_op_run *r)
 #define STEP_OP(name_, in_, min_, forward_)                                                                                                \
     const mc_op mc_op_mcomp_##name_ = {.name = #name_, .domain = "mcomp", .version = 1, .since = 1, .min_in = min_, .max_in = in_,          \
                                        .min_out = 0, .max_out = 0, .traits = MC_OP_NO_FOLD, .quant = MC_Q_NONE, .infer = infer,            \
-                                       .forward = forward_};
+                                       .forward = forward_, .cost = cost};
 STEP_OP(Sgd, 7, 4, forward_sgd)
 STEP_OP(Adam, 9, 6, forward_adam)
 STEP_OP(Lamb, 9, 6, forward_adam)

@@ -83,4 +83,4 @@ const mc_op mc_op_mcomp_MaxPoolGrad = {.name = "MaxPoolGrad", .domain = "mcomp",
                                        .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer, .forward = forward_max};
 const mc_op mc_op_mcomp_AveragePoolGrad = {.name = "AveragePoolGrad", .domain = "mcomp", .version = 1, .since = 1, .min_in = 2,
                                            .max_in = 2, .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer,
-                                           .forward = forward_average};
+                                           .forward = forward_average, .shape_only = 2};

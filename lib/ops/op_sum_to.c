@@ -44,4 +44,4 @@ done:
 }
 
 const mc_op mc_op_mcomp_SumTo = {.name = "SumTo", .domain = "mcomp", .version = 1, .since = 1, .min_in = 2, .max_in = 2, .min_out = 1,
-                                 .max_out = 1, .quant = MC_Q_NONE, .infer = infer, .forward = forward};
+                                 .max_out = 1, .quant = MC_Q_NONE, .infer = infer, .forward = forward, .shape_only = 2};

@@ -3,6 +3,16 @@
  * in double over blocks of 4096 elements, so that threads do not change it. */
 #include "ops/internal.h"
 
+/* One or two operations an element. */
+static int32_t cost(const mc_node *n, const mc_type *const *in, const mc_type *const *out, mc_op_cost *c)
+{
+    (void)n;
+    (void)out;
+    c->flops = 2.0;
+    for (int32_t i = 0; i < in[0]->rank; i++) c->flops *= (double)(in[0]->dim[i] > 0 ? in[0]->dim[i] : 1);
+    return MCOMP_OK;
+}
+
 static int32_t infer_write(mc_infer *c)
 {
     const mc_type *v = c->in[0], *x = c->in[1];
@@ -62,8 +72,8 @@ static int32_t forward_squares(const mc_op_run *r)
 }
 
 const mc_op mc_op_mcomp_Assign = {.name = "Assign", .domain = "mcomp", .version = 1, .since = 1, .min_in = 2, .max_in = 2, .traits = MC_OP_NO_FOLD,
-                                  .quant = MC_Q_NONE, .infer = infer_write, .forward = forward_assign};
+                                  .quant = MC_Q_NONE, .infer = infer_write, .forward = forward_assign, .cost = cost};
 const mc_op mc_op_mcomp_Average = {.name = "Average", .domain = "mcomp", .version = 1, .since = 1, .min_in = 2, .max_in = 3,
-                                   .traits = MC_OP_NO_FOLD, .quant = MC_Q_NONE, .infer = infer_write, .forward = forward_average};
+                                   .traits = MC_OP_NO_FOLD, .quant = MC_Q_NONE, .infer = infer_write, .forward = forward_average, .cost = cost};
 const mc_op mc_op_mcomp_SquareSum = {.name = "SquareSum", .domain = "mcomp", .version = 1, .since = 1, .min_in = 1, .max_in = 1, .min_out = 1,
-                                     .max_out = 1, .quant = MC_Q_NONE, .infer = infer_squares, .forward = forward_squares};
+                                     .max_out = 1, .quant = MC_Q_NONE, .infer = infer_squares, .forward = forward_squares, .cost = cost};

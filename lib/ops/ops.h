@@ -118,6 +118,7 @@ typedef struct mc_op {
     int32_t (*cost)(const mc_node *n, const mc_type *const *in, const mc_type *const *out, mc_op_cost *cost); /* NULL: 0 MACs,
                                                                               one flop an output element */
     int32_t (*gradient)(mc_op_grad *g); /* NULL: none */
+    uint32_t shape_only; /* bit i: of input i only the shape is read; its memory may be gone when the node runs */
 } mc_op;
 
 /* Tells graph/ how to find descriptors. Idempotent, thread-safe; every creator of graphs calls it (mc_op_find does too). */

@@ -68,13 +68,11 @@ static int32_t backward(tape *t, const mc_node *n)
     int32_t st = MCOMP_OK, any = 0;
     mc_op_grad *c = mc_calloc(1, sizeof *c);
     if (!c) MC_TRY(MCOMP_NO_MEMORY);
+    for (int32_t k = 0; k < n->n_out; k++) any |= n->out[k] && t->grad[n->out[k]->id];
+    if (!any) goto done;
     if (n->n_in > MC_OP_MAX_IO || n->n_out > MC_OP_MAX_IO) MC_FAIL(MCOMP_NO_GRADIENT, n->name, "%s has %d inputs", n->op, n->n_in);
     *c = (mc_op_grad){.g = t->g, .node = n, .x = n->in, .y = n->out, .n_in = n->n_in, .n_out = n->n_out};
-    for (int32_t k = 0; k < n->n_out; k++) {
-        c->dy[k] = n->out[k] ? t->grad[n->out[k]->id] : NULL;
-        any |= c->dy[k] != NULL;
-    }
-    if (!any) goto done;
+    for (int32_t k = 0; k < n->n_out; k++) c->dy[k] = n->out[k] ? t->grad[n->out[k]->id] : NULL;
     any = 0;
     for (int32_t i = 0; i < n->n_in; i++) {
         c->want[i] = n->in[i] && t->needs[n->in[i]->id];

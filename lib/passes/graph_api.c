@@ -102,6 +102,7 @@ int32_t mcomp_graph_output(const mcomp_graph *g, int32_t i, mcomp_port_info *out
 static const char *why_not(const mc_node *n)
 {
     if (n->refused && !n->desc) return n->refused;
+    if (mc_is_gradient_operator(n)) return NULL; /* expanded before anything runs */
     if (!n->desc) return *n->domain ? "the operator's domain is not known" : "the operator is not known";
     if (n->desc->forward || mc_node_is_control(n)) return NULL;
     return "there is no kernel for the operator";

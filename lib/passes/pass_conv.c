@@ -79,9 +79,20 @@ done:
     return st;
 }
 
+/* Convolutions whose weights change (training) stay channels-first, and so does what is between them. */
+static int has_variable_conv(const mc_graph *g)
+{
+    for (int64_t i = 0; i < g->n_order; i++) {
+        const mc_node *n = g->order[i];
+        if (!n->dead && mc_node_is(n, "Conv") && n->n_in > 1 && n->in[1] && !n->in[1]->init) return 1;
+    }
+    return 0;
+}
+
 int32_t mc_pass_conv(mc_graph *g, const mc_pass_options *o)
 {
     int32_t st = MCOMP_OK;
+    const int planes = has_variable_conv(g);
     (void)o;
     for (int64_t i = 0; i < g->n_order; i++) {
         mc_node *n = g->order[i];
@@ -89,6 +100,7 @@ int32_t mc_pass_conv(mc_graph *g, const mc_pass_options *o)
         const int32_t rank = n->in[0]->type.rank;
         if (rank < 3 || rank > 4) continue;
         if (mc_node_is(n, "Conv")) MC_TRY(lower_conv(g, n));
+        else if (planes) continue;
         else if (mc_node_is(n, "MaxPool") || mc_node_is(n, "AveragePool")) MC_TRY(lower_pool(g, n));
         else if (mc_node_is(n, "GlobalMaxPool") || mc_node_is(n, "GlobalAveragePool")) MC_TRY(lower_global(g, n));
         else if (mc_node_is(n, "ReduceMean")) MC_TRY(lower_mean(g, n));

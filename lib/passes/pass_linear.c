@@ -1,5 +1,6 @@
 /* MatMul and Gemm with a constant weight -> mcomp.Linear: alpha goes into the weight, a constant C times beta becomes the bias.
- * What follows (bias Add, activation, residual ...) is taken in by the epilogue pass. */
+ * What follows (bias Add, activation, residual ...) is taken in by the epilogue pass. In training, where weights and biases change,
+ * MatMul of one matrix and the Add of a vector behind it become one as well. */
 #include "passes/internal.h"
 
 /* The weight as [K,N] or [N,K] f32: leading axes of 1 are dropped, alpha is multiplied in. NULL if it is no such constant. */
@@ -40,6 +41,24 @@ done:
     return st;
 }
 
+static int is_vector(const mc_value *v, int64_t n)
+{
+    return mc_is_f32(v) && v->type.rank == 1 && v->type.dim[0] == n && n > 0;
+}
+
+/* MatMul of a matrix that is no constant, and the vector added to it. */
+static int32_t lower_variable(mc_graph *g, mc_node *n)
+{
+    mc_value *in[3] = {n->in[0], n->in[1], NULL};
+    mc_node *add = mc_value_only_user(n->out[0]), *l;
+    const mc_type *w = &in[1]->type;
+    if (!mc_is_f32(in[0]) || !mc_is_f32(in[1]) || in[0]->type.rank < 2 || w->rank != 2 || w->dim[0] < 0) return MCOMP_OK;
+    if (!add || !mc_node_is(add, "Add") || add->n_in != 2 || !mc_types_equal(&add->out[0]->type, &n->out[0]->type)) return MCOMP_OK;
+    in[2] = add->in[add->in[0] == n->out[0] ? 1 : 0];
+    if (!is_vector(in[2], w->dim[1]) || in[2]->init) return MCOMP_OK;
+    return mc_rewrite(g, "mcomp", "Linear", "linear", add, 3, in, add->out[0], &l);
+}
+
 static int32_t lower_gemm(mc_graph *g, mc_node *n)
 {
     int32_t st = MCOMP_OK;
@@ -71,7 +90,11 @@ int32_t mc_pass_linear(mc_graph *g, const mc_pass_options *o)
     (void)o;
     for (int64_t i = 0; i < g->n_order; i++) {
         mc_node *n = g->order[i];
-        if (n->dead || mc_is_unused(n) || n->n_in < 2 || !n->in[0] || !n->in[1] || !n->in[1]->init || n->in[0]->init) continue;
+        if (n->dead || mc_is_unused(n) || n->n_in < 2 || !n->in[0] || !n->in[1] || n->in[0]->init) continue;
+        if (!n->in[1]->init) {
+            if (mc_node_is(n, "MatMul")) MC_TRY(lower_variable(g, n));
+            continue;
+        }
         if (mc_node_is(n, "MatMul")) MC_TRY(lower_matmul(g, n));
         else if (mc_node_is(n, "Gemm")) MC_TRY(lower_gemm(g, n));
     }

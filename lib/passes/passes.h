@@ -59,6 +59,22 @@ int32_t mc_rewrite(mc_graph *g, const char *domain, const char *op, const char *
 /* Adds nodes that compute d loss / d wrt[i] to g. loss: one float element. grads[i]: the value, or NULL where the loss does not
  * depend on wrt[i]. NO_GRADIENT names the first node on the way (from the loss) whose operator has none. */
 int32_t mc_gradient(mc_graph *g, mc_value *loss, int64_t n_wrt, mc_value *const *wrt, mc_value **grads);
+/* ONNX's Gradient operators become the nodes that compute them (gradient_op.c). The LOAD stage begins with it. */
+int32_t mc_expand_gradients(mc_graph *g);
+int mc_is_gradient_operator(const mc_node *n);
+
+/* ---- gradient checkpointing (checkpoint.c) ---- */
+typedef struct mc_checkpoint_options {
+    int32_t segments;         /* 0: the square root of the number of values that the backward graph reads */
+    const char *const *after; /* NULL-terminated globs of node names: a segment ends after each match (and `segments` means nothing) */
+} mc_checkpoint_options;
+typedef struct mc_checkpoint_report {
+    int32_t segments;
+    int64_t nodes; /* computed again */
+} mc_checkpoint_report;
+/* After mc_gradient: values inside segments of the forward graph are not kept for the backward graph but computed again by it.
+ * Gradients stay the same to the bit. options and report may be NULL. ARGUMENT for a pattern that matches no node. */
+int32_t mc_checkpoint(mc_graph *g, mc_value *loss, const mc_checkpoint_options *options, mc_checkpoint_report *report);
 
 /* ---- counting (count.c) ---- */
 /* Adds elements and bytes of the weights, subgraphs included. */

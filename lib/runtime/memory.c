@@ -70,6 +70,13 @@ done:
     return st;
 }
 
+/* Does step s read the elements of input k? Steps that are known beforehand never run. */
+static int reads(const mc_step *s, int32_t k)
+{
+    if (s->kind == MC_STEP_KNOWN) return 0;
+    return s->kind != MC_STEP_KERNEL || k >= s->node->n_in || k >= 32 || !(s->node->desc->shape_only >> k & 1);
+}
+
 static int32_t lifetimes(mc_plan *p)
 {
     int32_t st = MCOMP_OK;
@@ -82,7 +89,7 @@ static int32_t lifetimes(mc_plan *p)
                 MC_FAIL(MCOMP_INTERNAL, s->node->name, "input %s has no producer", s->node->in[k]->name);
             const int64_t last = s->kind == MC_STEP_DEVICE ? p->groups[s->group].last : i;
             mc_storage *x = &p->storages[p->slot_storage[slot]];
-            if (last > x->last) x->last = last;
+            if (last > x->last && reads(s, k)) x->last = last;
         }
         MC_TRY(step_outputs(p, i));
         if (s->scratch_bytes) MC_TRY(new_storage(p, MC_STORE_ARENA, 0, i, s->scratch_bytes, &s->scratch));

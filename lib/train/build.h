@@ -14,6 +14,7 @@ typedef struct mc_build_spec { /* 0: not given; the builder fills in its default
     int64_t layers, hidden, heads, ffn, vocab, length, classes, channels;
     double dropout;       /* negative: not given */
     int64_t image[3], features, pad;
+    int32_t tokens;
 } mc_build_spec;
 
 typedef struct mc_builder {

@@ -7,15 +7,15 @@
 typedef struct mc_fit {
     mcomp_trainer *t;
     mcomp_dataset *train_set, *valid_set;
-    mc_feed train, valid;
-    int64_t *train_list, *valid_list; /* samples of each */
-    int64_t n_train, n_valid;
-    int64_t *order;                   /* of this epoch */
+    mc_split split;      /* of train_set, where there is no valid_set of its own */
+    mc_loader *train, *valid;
+    mc_augment_shift shift;
+    mc_type target_like; /* type of the scores */
+    mc_tensor *target;   /* made from class labels for losses that want numbers; owned */
     const char *metric;
-    mc_type target_like;
-    double loss_sum;                  /* since the last event */
+    double loss_sum;     /* since the last event */
     int64_t loss_n;
-    double *rate;                     /* samples a second of each step */
+    double *rate;        /* samples a second of each full step */
     int64_t n_rate, cap_rate;
     uint64_t peak_bytes;
     int32_t stopped_early;
@@ -23,8 +23,11 @@ typedef struct mc_fit {
 } mc_fit;
 
 double mc_fit_rate(const mc_fit *f); /* median so far */
-int32_t mc_fit_validate(mc_fit *f, double *metric);
-/* Class weights from the frequencies of the training samples: n / (classes * count). */
-int32_t mc_fit_balance(mc_fit *f);
+/* What the loss is compared with: the batch's labels, or numbers made from classes. Valid until the next call. */
+int32_t mc_fit_target(mc_fit *f, const mc_batch *b, const mc_tensor **out);
+int32_t mc_fit_validate(mc_fit *f, mc_measured *result);
+/* Opens data and loaders, builds the step, goes to where the checkpoint stood (setup.c). */
+int32_t mc_fit_open(mc_fit *f);
+void mc_fit_close(mc_fit *f);
 
 #endif

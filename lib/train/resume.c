@@ -24,17 +24,21 @@ static int32_t collect(mcomp_trainer *t, mc_ckpt_item **out, int64_t *n)
     return MCOMP_OK;
 }
 
-static const char *const counters[] = {"updates", "micro", "epoch", "position", "total", "seed", "batch", "accumulate", "best_epoch", "best_step", "best_since"};
-enum { N_COUNTERS = 11 };
+static const char *const counters[] = {"updates", "micro", "epoch", "index", "total", "seed", "batch", "accumulate", "best_epoch", "best_step", "best_since", "data", "best_n"};
+enum { N_COUNTERS = 13 };
 
 static int64_t *counter(mcomp_trainer *t, int i, int64_t *copy)
 {
-    int64_t *const own[] = {&t->updates, &t->micro, &t->epoch, &t->position, &t->total, NULL, NULL, NULL, &t->best.epoch, &t->best.step, &t->best.since};
+    int64_t *const own[] = {&t->updates, &t->micro, &t->cursor.epoch, &t->cursor.index, &t->total, NULL, NULL, NULL, &t->best.epoch, &t->best.step, &t->best.since,
+                            (int64_t *)(void *)&t->cursor.fingerprint, &t->best.metric.n};
     if (i == 5) *copy = (int64_t)t->o.seed;
     if (i == 6) *copy = t->o.batch;
     if (i == 7) *copy = t->o.accumulate;
     return own[i] ? own[i] : copy;
 }
+
+static const char *const measures[] = {"best_metric", "best_lo", "best_hi"};
+static double *measure(mcomp_trainer *t, int i) { return i == 0 ? &t->best.metric.value : i == 1 ? &t->best.metric.lo : &t->best.metric.hi; }
 
 int32_t mcomp_trainer_save(mcomp_trainer *t, const char *path)
 {
@@ -50,7 +54,7 @@ int32_t mcomp_trainer_save(mcomp_trainer *t, const char *path)
     if (!state) MC_TRY(MCOMP_NO_MEMORY);
     for (int i = 0; i < N_COUNTERS; i++) MC_TRY(mc_json_set_int(state, counters[i], *counter(t, i, &copy)));
     MC_TRY(mc_json_set_int(state, "has_best", t->best.weights != NULL));
-    MC_TRY(mc_json_set_number(state, "best_metric", t->best.metric));
+    for (int i = 0; i < 3; i++) MC_TRY(mc_json_set_number(state, measures[i], *measure(t, i)));
     MC_TRY(collect(t, &items, &n));
     MC_TRY(mc_checkpoint_write(path, state, n, items));
 done:
@@ -96,7 +100,7 @@ int32_t mcomp_trainer_load(mcomp_trainer *t, const char *path)
     MC_TRY(collect(t, &items, &n));
     MC_TRY(mc_checkpoint_read(path, &state, n, items));
     for (int i = 0; i < N_COUNTERS; i++) (void)mc_json_int(mc_json_get(state, counters[i]), counter(t, i, &copy));
-    (void)mc_json_number(mc_json_get(state, "best_metric"), &t->best.metric);
+    for (int i = 0; i < 3; i++) (void)mc_json_number(mc_json_get(state, measures[i]), measure(t, i));
 done:
     if (st != MCOMP_OK && !had_best && t->best.weights) {
         for (int64_t i = 0; i < t->step.n_vars; i++) mc_tensor_destroy(t->best.weights[i]);

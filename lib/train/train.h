@@ -111,7 +111,9 @@ int32_t mc_metric_open(mc_metric **out, const char *name); /* accuracy macro_f1 
 void mc_metric_close(mc_metric *m);
 /* out: [rows, width] scores, label: one a row (-100: not counted). */
 int32_t mc_metric_add(mc_metric *m, const mc_tensor *out, const mc_tensor *target, double loss);
-double mc_metric_value(const mc_metric *m);
+/* Value and 95 % interval. DATA if nothing was added. */
+int32_t mc_metric_result(mc_metric *m, double *value, double *lo, double *hi);
+int64_t mc_metric_rows(const mc_metric *m);
 int mc_metric_lower_is_better(const char *name);
 
 /* ---- checkpoints (checkpoint.c) ---------------------------------------------------------------------------------------------------- */

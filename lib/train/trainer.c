@@ -20,7 +20,8 @@ int32_t mcomp_trainer_options_init(mcomp_trainer_options *o, uint32_t size)
 
 static int32_t copy_strings(mcomp_trainer *t)
 {
-    const char **all[] = {&t->o.loss, &t->o.optimizer, &t->o.schedule, &t->o.metric, &t->o.precision, &t->o.freeze, &t->o.no_decay, &t->o.output, &t->o.checkpoint};
+    const char **all[] = {&t->o.loss, &t->o.optimizer, &t->o.schedule, &t->o.metric, &t->o.precision, &t->o.freeze, &t->o.no_decay, &t->o.output, &t->o.checkpoint,
+                           &t->o.objective, &t->o.augment};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (*all[i] && !(*all[i] = mc_arena_strdup(t->arena, *all[i]))) return MCOMP_NO_MEMORY;
     return MCOMP_OK;
@@ -163,7 +164,8 @@ int32_t mc_trainer_ready(mcomp_trainer *t)
     mc_step *s = &t->step;
     if (t->ready) return MCOMP_OK;
     MC_TRY(build(t));
-    MC_TRY(mc_session_open(&t->session, t->ctx, s->g, NULL, NULL));
+    const mcomp_session_options so = {.size = sizeof so, .profile = t->profile};
+    MC_TRY(mc_session_open(&t->session, t->ctx, s->g, &so, NULL));
     if (t->session && mcomp_session_n_inputs(t->session) != s->g->n_inputs) MC_FAIL(MCOMP_INTERNAL, "train", "the session lost inputs of the step");
     MC_TRY(mcomp_exec_create(&t->exec, t->session));
     MC_TRY(control_tensor(&t->lr, MCOMP_F32, 0, 0));

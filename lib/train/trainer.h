@@ -4,8 +4,13 @@
 
 #include "train/train.h"
 
+typedef struct mc_measured {
+    double value, lo, hi; /* with its 95 % interval */
+    int64_t n;
+} mc_measured;
+
 typedef struct mc_train_best {
-    double metric;
+    mc_measured metric;
     int64_t epoch, step, since; /* since: validations without a better one */
     mc_tensor **weights;        /* by variable, parameters and moments only; NULL: none yet */
 } mc_train_best;
@@ -22,12 +27,13 @@ struct mcomp_trainer {
     int64_t n_weight;
     mc_step step;
     int32_t ready;            /* the step graph is built */
+    int32_t profile;          /* 1 before that: the exec keeps times by node */
     mcomp_session *session;
     mcomp_exec *exec;
     const mcomp_tensor **in;  /* inputs of the step */
     mcomp_tensor *lr, *count, *key, *apply;
     int64_t updates, micro;   /* updates done, batches accumulated since the last */
-    int64_t epoch, position;  /* the data cursor: samples of this epoch already used */
+    mc_cursor cursor;         /* where the data stand */
     int64_t total;            /* updates planned, 0: unknown */
     double last_norm;
     mc_train_best best;
@@ -41,20 +47,5 @@ int32_t mc_trainer_remember(mcomp_trainer *t); /* current weights become the bes
 /* Names the first node whose output is not finite for these inputs (diagnose.c); returns DIVERGED. */
 int32_t mc_trainer_diagnose(mcomp_trainer *t);
 int32_t mc_trainer_run(mcomp_trainer *t, const mcomp_tensor *const *inputs, const mcomp_tensor *target, float *loss);
-
-/* A batch of a dataset (feed.c). */
-typedef struct mc_feed {
-    mcomp_dataset *d;
-    int32_t n_inputs;
-    mcomp_tensor **in; /* [n_inputs] */
-    mcomp_tensor *target;
-    int64_t rows;
-} mc_feed;
-int32_t mc_feed_open(mc_feed *f, mcomp_dataset *d, const mc_graph *model);
-void mc_feed_close(mc_feed *f);
-/* Samples index[0..n) stacked; labels: 1 class labels as int64, 0 as float of the shape of `like` (its first axis is the batch). */
-int32_t mc_feed_get(mc_feed *f, const int64_t *index, int64_t n, int labels, const mc_type *like);
-/* Order of an epoch: a permutation of list drawn from (seed, epoch) alone. */
-void mc_feed_shuffle(int64_t *list, int64_t n, uint64_t seed, uint64_t epoch);
 
 #endif

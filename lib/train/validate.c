@@ -31,10 +31,9 @@ done:
     return st;
 }
 
-int32_t mc_fit_validate(mc_fit *f, double *metric)
+int32_t mc_fit_validate(mc_fit *f, mc_measured *result)
 {
     int32_t st = MCOMP_OK, out_at = 0, loss_at = 0, target_at = 0;
-    mcomp_trainer *t = f->t;
     mc_metric *m = NULL;
     mcomp_session *s = NULL;
     mcomp_exec *e = NULL;
@@ -44,41 +43,22 @@ int32_t mc_fit_validate(mc_fit *f, double *metric)
     MC_TRY(mcomp_exec_create(&e, s));
     const int32_t n_in = mcomp_session_n_inputs(s), n_out = mcomp_session_n_outputs(s);
     if (n_in > MC_OP_MAX_IO || n_out > MC_OP_MAX_IO) MC_FAIL(MCOMP_LIMIT, "train", "the model has more than %d inputs or outputs", MC_OP_MAX_IO - 1);
-    for (int64_t at = 0; at < f->n_valid; at += t->o.batch) {
-        const int64_t n = f->n_valid - at < t->o.batch ? f->n_valid - at : t->o.batch;
-        MC_TRY(mc_feed_get(&f->valid, f->valid_list + at, n, t->loss->labels, &f->target_like));
-        for (int32_t i = 0; i < target_at; i++) in[i] = f->valid.in[i];
-        in[target_at] = f->valid.target;
+    for (;;) {
+        const mc_tensor *target = NULL;
+        mc_batch b;
+        MC_TRY(mc_loader_next(f->valid, &b));
+        if (b.n == 0) break;
+        MC_TRY(mc_fit_target(f, &b, &target));
+        for (int32_t i = 0; i < target_at; i++) in[i] = (const mcomp_tensor *)b.inputs[i];
+        in[target_at] = (const mcomp_tensor *)target;
         MC_TRY(mcomp_exec_run(e, n_in, in, n_out, out));
-        MC_TRY(mc_metric_add(m, &out[out_at]->t, &f->valid.target->t, mc_tensor_get_f64(&out[loss_at]->t, 0)));
+        MC_TRY(mc_metric_add(m, &out[out_at]->t, target, mc_tensor_get_f64(&out[loss_at]->t, 0)));
     }
-    *metric = mc_metric_value(m);
+    MC_TRY(mc_metric_result(m, &result->value, &result->lo, &result->hi));
+    result->n = mc_metric_rows(m);
 done:
     mcomp_exec_destroy(e);
     mcomp_session_destroy(s);
     mc_metric_close(m);
-    return st;
-}
-
-int32_t mc_fit_balance(mc_fit *f)
-{
-    int32_t st = MCOMP_OK;
-    mcomp_trainer *t = f->t;
-    const mc_type *like = &f->target_like;
-    const int64_t classes = like->rank > 1 ? like->dim[like->rank - 1] : 0;
-    const mcomp_tensor **in = mc_calloc((size_t)f->train.n_inputs + 1, sizeof *in);
-    t->weight = classes > 0 ? mc_calloc((size_t)classes, sizeof *t->weight) : NULL;
-    if (!in) MC_TRY(MCOMP_NO_MEMORY);
-    if (!t->weight) MC_FAIL(MCOMP_SHAPE, "balance", "the number of classes is not known from the model");
-    for (int64_t i = 0; i < f->n_train; i++) {
-        int64_t label = -1;
-        MC_TRY(mcomp_dataset_get(f->train_set, f->train_list[i], f->train.n_inputs, in, &label));
-        if (label >= 0 && label < classes) t->weight[label] += 1.0f;
-    }
-    for (int64_t k = 0; k < classes; k++)
-        t->weight[k] = t->weight[k] > 0.0f ? (float)((double)f->n_train / ((double)classes * (double)t->weight[k])) : 0.0f;
-    t->n_weight = classes;
-done:
-    mc_free(in);
     return st;
 }

@@ -1,5 +1,6 @@
-/* bench_train_step [shape [threads [rounds [nodes]]]]: one forward and backward pass of a training graph whose weights are inputs,
- * in milliseconds, then the time of each kind of node (or, with `nodes`, of the slowest nodes). Shapes: minilm (6 layers x 384,
+/* bench_train_step [shape [threads [rounds [nodes|- [segments]]]]]: one forward and backward pass of a training graph whose weights are inputs,
+ * in milliseconds, with the memory of its plan, then the time of each kind of node (or, with `nodes`, of the slowest nodes). With
+ * `segments` activations are computed again (mc_checkpoint; 0: about the square root of their number). Shapes: minilm (6 layers x 384,
  * 16 x 128 tokens), encoder (4 x 128, 32 x 128), cnn (two 3x3 convolutions on 28 x 28, batch 64), or all. The optimizer is not
  * part of it. anchors/train_step.py times the same three in PyTorch. */
 #include <math.h>
@@ -151,25 +152,31 @@ static mc_value *cnn(model *m, int64_t batch)
 }
 
 /* Loss and gradients of all weights become the outputs. */
-static void finish(model *m, mc_value *scores, int64_t batch, int64_t classes)
+static void finish(model *m, mc_value *scores, int64_t batch, int64_t classes, int32_t segments)
 {
     mc_value *labels = input(m, "labels", MCOMP_I64, 1, &batch, (double)classes), *grads[MAX_INPUTS];
     mc_value *loss = op(m, "SoftmaxCrossEntropyLoss", 2, scores, labels, NULL);
     need(mc_graph_add_output(m->g, loss), "loss");
     need(mc_gradient(m->g, loss, m->n_weights, m->weight, grads), "gradient");
     for (int32_t i = 0; i < m->n_weights; i++) need(mc_graph_add_output(m->g, grads[i]), "gradient");
+    const mc_checkpoint_options o = {.segments = segments};
+    mc_checkpoint_report r;
+    if (segments >= 0) {
+        need(mc_checkpoint(m->g, loss, &o, &r), "checkpoint");
+        printf("%d segments, %lld nodes are computed again\n", r.segments, (long long)r.nodes);
+    }
     need(mc_infer_graph(m->g), "types");
 }
 
 static const char *const shapes[] = {"minilm", "encoder", "cnn"};
 
-static void build(model *m, int shape)
+static void build(model *m, int shape, int32_t segments)
 {
     *m = (model){.seed = 1};
     need(mc_graph_create(&m->g, shapes[shape]), "graph");
-    if (shape == 0) finish(m, encoder(m, 6, 16, 128, 384, 12, 30522), 16, 2);
-    else if (shape == 1) finish(m, encoder(m, 4, 32, 128, 128, 4, 4096), 32, 2);
-    else finish(m, cnn(m, 64), 64, 10);
+    if (shape == 0) finish(m, encoder(m, 6, 16, 128, 384, 12, 30522), 16, 2, segments);
+    else if (shape == 1) finish(m, encoder(m, 4, 32, 128, 128, 4, 4096), 32, 2, segments);
+    else finish(m, cnn(m, 64), 64, 10, segments);
 }
 
 /* ---- measurement ---- */
@@ -233,7 +240,9 @@ static double run_times(mcomp_session *s, const model *m, int32_t rounds, int no
             ms[j] = ms[j - 1];
             ms[j - 1] = t;
         }
-    printf("%.2f ms a step (least), %.2f (median of %d)\n", best, ms[rounds / 2], rounds);
+    mcomp_plan_info info = {.size = sizeof info};
+    need(mcomp_exec_plan_info(e, &info), "plan");
+    printf("%.2f ms a step (least), %.2f (median of %d), %.1f MiB\n", best, ms[rounds / 2], rounds, (double)info.memory_bytes / 1048576.0);
     if (nodes >= 0) profile(e, nodes);
     mcomp_exec_destroy(e);
     mc_free(ms);
@@ -250,7 +259,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < 3; i++) {
         model m;
         if (strcmp(only, "all") != 0 && strcmp(only, shapes[i]) != 0) continue;
-        build(&m, i);
+        build(&m, i, argc > 5 ? atoi(argv[5]) : -1);
         for (int32_t p = 0; p < 2; p++) { /* without and with the profile */
             mcomp_session *s;
             mcomp_session_options o;
@@ -260,7 +269,7 @@ int main(int argc, char **argv)
             o.profile = p;
             need(mc_session_open(&s, ctx, m.g, &o, NULL), "session");
             printf("%s, %d thread(s)%s: ", shapes[i], threads, p ? ", profiled" : "");
-            run_times(s, &m, p ? (rounds + 3) / 4 : rounds, p ? argc > 4 : -1);
+            run_times(s, &m, p ? (rounds + 3) / 4 : rounds, p ? argc > 4 && argv[4][0] != '-' : -1);
             mcomp_session_destroy(s);
         }
         for (int32_t k = 0; k < m.n_inputs; k++) mcomp_tensor_destroy(m.input[k]);

@@ -201,6 +201,40 @@ def safetensors(tmp):
     exits(1, "convert", f"{DATA}/models/mnist8.onnx", f"{tmp}/y.safetensors", "--opset", "13")
 
 
+def tokenizers(tmp):
+    """Where the vocabulary comes from: --tokenizer, or STEM.tokenizer.json beside the model, which every verb that writes a model leaves there."""
+    bert = f"{DATA}/models/bert_toy_optimized.onnx"
+    vocab, text, out = f"{tmp}/vocab.txt", f"{tmp}/t.tsv", f"{tmp}/tok/model.onnx"
+    os.mkdir(f"{tmp}/tok")
+    with open(vocab, "w") as f:
+        f.write("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\ncat\n##s\nsat\n")
+    with open(text, "w") as f:
+        f.write("text\tlabel\nThe cats sat\t0\nthe cat\t1\n")
+    exits(1, "run", bert, "--data", text)  # no tokenizer
+    exits(2, "run", bert, "--data", text, "--tokenizer", f"{tmp}/none.json")
+    exits(1, "run", bert, "--data", text, "--tokenizer", "wordpiece")
+    with open(f"{tmp}/unigram.json", "w") as f:
+        f.write('{"model":{"type":"Unigram","vocab":[]}}')
+    check("Unigram" in exits(3, "run", bert, "--data", text, "--tokenizer", f"{tmp}/unigram.json").stderr, "the part that is not supported is named")
+    common = ["--data", text, "--max-length", "8", "--output", "seq_relationship_score"]
+    j = answer(0, "quantize", bert, *common[:4], "--tokenizer", vocab, "--scheme", "int8-dynamic", "-o", out, keys=("tokenizer", "output"))
+    saved = f"{tmp}/tok/model.tokenizer.json"
+    check(j.get("tokenizer") == saved and os.path.exists(saved), "the tokenizer lies beside the model")
+    exits(0, "run", out, "--data", text, "--max-length", "8", "--out", f"{tmp}/a")
+    exits(0, "run", out, "--data", text, "--max-length", "8", "--tokenizer", vocab, "--out", f"{tmp}/b")
+    same = [open(f"{tmp}/{d}/seq_relationship_score.npy", "rb").read() for d in "ab"]
+    check(same[0] == same[1], "what was saved gives the same ids as what was given")
+    answer(0, "eval", out, *common, "--against", bert, keys=("metric", "agreement_ratio"))  # the second model has none: the first one's is used
+    r = exits(0, "eval", out, *common, "--tokenizer", "train:wordpiece,60")
+    check("tokenizer of its own" in r.stderr, "a vocabulary made from evaluation data is not taken over the model's own")
+    answer(0, "quantize", out, "--scheme", "int8-dynamic", "-o", f"{tmp}/tok/other.onnx", keys=("tokenizer",))  # no texts read, and still carried on
+    check(os.path.exists(f"{tmp}/tok/other.tokenizer.json"), "a model that is made from another takes its tokenizer along")
+    os.remove(f"{tmp}/tok/other.onnx")
+    exits(2, "quantize", out, "--scheme", "int8-dynamic", "-o", f"{tmp}/tok/other.onnx")  # a file in the way
+    check(not os.path.exists(f"{tmp}/tok/other.onnx"), "no model without its tokenizer")
+    exits(0, "quantize", out, "--scheme", "int8-dynamic", "-o", f"{tmp}/tok/other.onnx", "-f")
+
+
 def images(n):
     with gzip.open(f"{DATA}/datasets/train-images-idx3-ubyte.gz") as f:
         f.read(16)
@@ -214,6 +248,7 @@ def main():
             on_models(tmp)
             measured(tmp)
             safetensors(tmp)
+            tokenizers(tmp)
     elif os.environ.get("CI") == "true":
         check(False, "no test data under CI")
     else:

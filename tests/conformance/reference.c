@@ -81,8 +81,7 @@ void conf_case_reference(const conf_case *c, conf_result *r)
     char path[800];
     mc_graph *g = NULL;
     int32_t st = mc_onnx_load(&g, NULL, c->model, NULL);
-    for (int64_t i = 0; st == MCOMP_OK && i < g->n_nodes; i++) /* no operator to run, but an order to make some */
-        if (mc_node_is_in(g->nodes[i], "ai.onnx.preview.training", "Gradient")) st = mc_pass_run_one(g, "gradient", NULL);
+    if (st == MCOMP_OK) st = mc_expand_gradients(g); /* no operator to run, but an order to make some */
     if (st != MCOMP_OK) {
         conf_failed(r, st, 1);
         mc_graph_destroy(g);

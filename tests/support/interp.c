@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdarg.h>
 
+#include "runtime/runtime.h"
 #include "support/support.h"
 
 void mc_test_set_free(mc_test_set *s)
@@ -51,6 +52,34 @@ mc_test_set mc_test_interp(const mc_graph *g, const mc_test_set *inputs)
     }
     for (int64_t i = 0; i < g->n_values; i++) mc_tensor_destroy(value[i]);
     mc_free(value);
+    return r;
+}
+
+mc_test_set mc_test_session(const mc_graph *g, const mc_test_set *in, uint64_t *bytes)
+{
+    mcomp_context *ctx;
+    mcomp_session *s;
+    mcomp_exec *e;
+    mcomp_plan_info info = {.size = sizeof info};
+    const mcomp_tensor *feed[MC_TEST_IO], *out[MC_TEST_IO];
+    mcomp_tensor *copy[MC_TEST_IO];
+    mc_test_set r = {.n = g->n_outputs};
+    mc_ck_ok(mcomp_context_create(&ctx, NULL));
+    mc_ck_ok(mc_session_open(&s, ctx, g, NULL, NULL));
+    mc_ck_ok(mcomp_exec_create(&e, s));
+    for (int64_t i = 0; i < in->n; i++) {
+        mc_ck_ok(mcomp_tensor_create(&copy[i], in->t[i]->dtype, in->t[i]->shape.rank, in->t[i]->shape.dim));
+        memcpy(copy[i]->t.data, in->t[i]->data, (size_t)mc_tensor_bytes(in->t[i]));
+        feed[i] = copy[i];
+    }
+    mc_ck_ok(mcomp_exec_run(e, (int32_t)in->n, feed, (int32_t)g->n_outputs, out));
+    for (int64_t i = 0; i < r.n; i++) mc_ck_ok(mc_tensor_copy(&r.t[i], &out[i]->t));
+    mc_ck_ok(mcomp_exec_plan_info(e, &info));
+    if (bytes) *bytes = info.memory_bytes;
+    for (int64_t i = 0; i < in->n; i++) mcomp_tensor_destroy(copy[i]);
+    mcomp_exec_destroy(e);
+    mcomp_session_destroy(s);
+    mcomp_context_destroy(ctx);
     return r;
 }
 

@@ -5,7 +5,7 @@
 
 #include "ops/ops.h"
 
-#define MC_TEST_IO 32
+#define MC_TEST_IO 96
 typedef struct mc_test_set { /* tensors for the inputs or outputs of a graph, in order */
     int64_t n;
     mc_tensor *t[MC_TEST_IO];
@@ -16,6 +16,8 @@ mc_test_set mc_test_interp(const mc_graph *g, const mc_test_set *inputs);
 /* Random tensors for every input: floats in [-1, 1), integers in [0, top]; symbolic dims become `dims` (cycled by symbol). */
 mc_test_set mc_test_inputs(const mc_graph *g, uint64_t seed, int64_t top, const int64_t *dims, int32_t n_dims);
 void mc_test_set_free(mc_test_set *s);
+/* The same by a session on the CPU's own kernels. *bytes (may be NULL): its plan's one block of memory. */
+mc_test_set mc_test_session(const mc_graph *g, const mc_test_set *inputs, uint64_t *bytes);
 /* Same outputs: dtypes, shapes, names of a and b, and elements within |x - y| <= atol + rtol * |y|. */
 void mc_test_same_outputs(const mc_graph *a, const mc_test_set *x, const mc_graph *b, const mc_test_set *y, double rtol, double atol);
 /* Live nodes of this operator. */

@@ -210,7 +210,7 @@ class mcomp_constant_info(Structure):
 class mcomp_build_options(Structure):
     _fields_ = [
         ("size", c_uint32),
-        ("reserved", c_int32),
+        ("tokens", c_int32),
         ("seed", c_uint64),
         ("classes", c_int64),
         ("vocab", c_int64),
@@ -351,6 +351,8 @@ class mcomp_trainer_options(Structure):
         ("precision", c_char_p),
         ("freeze", c_char_p),
         ("no_decay", c_char_p),
+        ("objective", c_char_p),
+        ("augment", c_char_p),
         ("output", c_char_p),
         ("checkpoint", c_char_p),
         ("lr", c_double),
@@ -387,6 +389,9 @@ class mcomp_train_result(Structure):
         ("epochs", c_int64),
         ("steps", c_int64),
         ("best_metric", c_double),
+        ("best_lo", c_double),
+        ("best_hi", c_double),
+        ("best_n", c_int64),
         ("last_loss", c_double),
         ("samples_per_second", c_double),
         ("peak_bytes", c_uint64),
@@ -630,6 +635,8 @@ FUNCTIONS = {
     "mcomp_tokenizer_pad_id": (c_int64, [c_void_p]),
     # int32_t mcomp_tokenizer_save(const mcomp_tokenizer *t, const char *path, int32_t overwrite)
     "mcomp_tokenizer_save": (c_int32, [c_void_p, c_char_p, c_int32]),
+    # int32_t mcomp_tokenizer_share(mcomp_tokenizer **out, const mcomp_tokenizer *t)
+    "mcomp_tokenizer_share": (c_int32, [POINTER(c_void_p), c_void_p]),
     # const char *mcomp_tokenizer_token(const mcomp_tokenizer *t, int64_t id)
     "mcomp_tokenizer_token": (c_char_p, [c_void_p, c_int64]),
     # int32_t mcomp_trainer_create(mcomp_trainer **out, mcomp_context *ctx, const mcomp_graph *g, const mcomp_trainer_options *options)

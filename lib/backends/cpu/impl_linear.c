@@ -1,16 +1,19 @@
-/* mcomp.Linear in float: packed matrix product with the fused epilogue. X [...,K], W constant [K,N] or [N,K]. */
-#include "backends/cpu/gemm.h"
+/* mcomp.Linear in float: matrix product with the fused epilogue. X [...,K], W [K,N] or [N,K]: packed once if it is a constant, by
+ * blocks on every run if not (matrix.h). */
+#include "backends/cpu/matrix.h"
 
 typedef struct linear {
-    const float *w; /* packed panels */
+    const float *w; /* packed panels, or NULL: W changes */
     int64_t k, n;
+    int32_t trans;
     mcomp_epilogue_f32 e;
 } linear;
 
 static int32_t claim(const mc_node *n, mcomp_claim *out)
 {
     const mc_type *x = mc_cpu_in_type(n, 0), *w = mc_cpu_in_type(n, 1), *y = mc_cpu_out_type(n, 0);
-    if (!mc_cpu_is(x, MCOMP_F32) || !mc_cpu_is(w, MCOMP_F32) || w->rank != 2 || !mc_value_const(n->in[1])) return 0;
+    if (!mc_cpu_is(x, MCOMP_F32) || !mc_cpu_is(w, MCOMP_F32) || w->rank != 2) return 0;
+    if (!mc_value_const(n->in[1]) && (w->dim[0] < 0 || w->dim[1] < 0 || mc_node_attr(n, "ln_eps"))) return 0;
     const double k = (double)w->dim[mc_attr_i(n, "trans_w", 0) ? 1 : 0], outputs = mc_cpu_guess(y), weights = mc_cpu_guess(w);
     /* One row reads the weights once for one use each: 10 GB/s from the last cache and beyond. */
     const double compute = outputs * k * mc_cpu_mac_ns(), stream = weights * 4.0 / 20.0;
@@ -20,25 +23,42 @@ static int32_t claim(const mc_node *n, mcomp_claim *out)
 static int32_t prepare(mc_cpu_step *s)
 {
     int32_t st = MCOMP_OK;
-    const mc_tensor *w = mc_value_const(s->node->in[1]);
-    const int32_t transposed = mc_attr_i(s->node, "trans_w", 0) != 0;
+    const mc_type *w = mc_cpu_in_type(s->node, 1);
     linear *l = mc_calloc(1, sizeof *l);
     if (!l) return MCOMP_NO_MEMORY;
     s->state = l;
-    l->k = w->shape.dim[transposed ? 1 : 0];
-    l->n = w->shape.dim[transposed ? 0 : 1];
+    l->trans = mc_attr_i(s->node, "trans_w", 0) != 0;
+    l->k = w->dim[l->trans ? 1 : 0];
+    l->n = w->dim[l->trans ? 0 : 1];
     MC_TRY(mc_cpu_epilogue_read(s->node, &l->e));
-    MC_TRY(mc_cpu_pack_weight(s, 1, transposed, &l->w));
+    if (mc_value_const(s->node->in[1])) MC_TRY(mc_cpu_pack_weight(s, 1, l->trans, &l->w));
+    else mc_cpu_matrix_scratch(s, l->n, l->k);
 done:
     return st;
 }
 
 static const float *data_of(const mcomp_bk_buffer *b) { return b ? b->data : NULL; }
 
+static void run_variable(const mc_cpu_step *s, const mcomp_run_args *a, const linear *l)
+{
+    const mcomp_bk_buffer *x = mc_cpu_in(s, a, 0), *w = mc_cpu_in(s, a, 1), *y = mc_cpu_out(s, a, 0);
+    mc_cpu_matrix p = {.a = x->data, .a_row = w->dims[l->trans ? 1 : 0], .a_col = 1, .b = w->data, .b_row = l->trans ? 1 : w->dims[1],
+                       .b_col = l->trans ? w->dims[1] : 1, .c = y->data, .n = w->dims[l->trans ? 0 : 1], .e = l->e};
+    p.k = p.a_row;
+    p.m = mc_cpu_product(y->dims, 0, y->rank - 1);
+    p.e.bias = data_of(mc_cpu_in(s, a, 2));
+    p.e.residual = data_of(mc_cpu_in(s, a, 3));
+    mc_cpu_matrix_run(s, a, &p);
+}
+
 static int32_t run(const mc_cpu_step *s, const mcomp_run_args *a)
 {
     const linear *l = s->state;
     const mcomp_bk_buffer *x = mc_cpu_in(s, a, 0), *y = mc_cpu_out(s, a, 0);
+    if (!l->w) {
+        run_variable(s, a, l);
+        return MCOMP_OK;
+    }
     mc_cpu_product_args p = {.e = l->e};
     const int64_t outputs = mc_cpu_elements(y), m = l->n > 0 ? outputs / l->n : 0;
     p.g = (mc_gemm_f32){.a = x->data, .taps = 1, .a_row = l->k, .a_col = 1, .b = l->w, .b_row = MC_GEMM_PANEL,

@@ -91,7 +91,7 @@ static int32_t claim_step(const mc_node *n, mcomp_claim *out)
     for (int32_t i = 0; i < n->n_in; i++)
         if (n->in[i] && mc_dtype_is_float(n->in[i]->type.dtype) && n->in[i]->type.dtype != MCOMP_F32) return 0;
     return mc_cpu_claim_f32(out, strcmp(n->op, "Sgd") == 0 ? "sgd" : strcmp(n->op, "Adam") == 0 ? "adam" : "lamb",
-                            mc_cpu_guess(mc_cpu_in_type(n, 0)), 1.0);
+                            mc_cpu_guess(mc_cpu_in_type(n, 0)), 0.5);
 }
 
 static int32_t prepare_lamb(mc_cpu_step *s)

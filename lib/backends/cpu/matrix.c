@@ -1,5 +1,5 @@
-/* Products of matrices that change from run to run. A task is a block of C: for each block of the inner dimension, A (where its
- * rows are not contiguous) and B are packed into scratch and multiplied. The blocks of one task, 200 KiB of A, up to 384 KiB of B and
+/* Products of matrices that change from run to run. A task is a block of C: for each block of the inner dimension, A
+ * and B are packed into scratch and multiplied. The blocks of one task, 200 KiB of A, up to 384 KiB of B and
  * 300 KiB of C, share an L2 cache; packing costs some percent of the multiplications. */
 #include "backends/cpu/matrix.h"
 
@@ -23,10 +23,20 @@ typedef struct matrix_work {
     float *part; /* [splits][m][n], or NULL: C itself */
 } matrix_work;
 
-/* A thousand floats between rows put them all in one set of the L1 cache. */
-static int rows_in_place(const mc_cpu_matrix *p) { return p->a_col == 1 && (p->a_row % 512 != 0 || p->k <= 16); }
+#define LD (INNER + 16) /* between copied rows: not a power of two, which would put them all in one set of the L1 cache */
+#define AHEAD 8         /* rows prefetched */
 
-static uint64_t a_floats(void) { return (uint64_t)(ROWS + 15) * INNER; }
+static uint64_t a_floats(void) { return (uint64_t)(ROWS + 15) * LD; }
+
+/* Rows of A as they are, but close together; from memory, not from a cache, hence the prefetch. */
+static void copy_rows(const float *a, int64_t ld, int64_t m, int64_t k, float *out)
+{
+    for (int64_t i = 0; i < m; i++, a += ld, out += LD) {
+        if (i + AHEAD < m)
+            for (int64_t r = 0; r < k; r += 16) __builtin_prefetch(a + AHEAD * ld + r);
+        memcpy(out, a, (size_t)k * sizeof *a);
+    }
+}
 
 void mc_cpu_matrix_scratch(mc_cpu_step *s, int64_t n, int64_t k)
 {
@@ -45,16 +55,20 @@ static void block(const matrix_work *w, const float *a, const float *b, float *c
     g.m = p->m - i0 < w->rows ? p->m - i0 : w->rows;
     g.n = p->n - j0 < w->columns ? p->n - j0 : w->columns;
     g.c = c + i0 * p->n + j0;
-    const int finished = mc_cpu_finish(&g, e), finish = g.finish, place = rows_in_place(p);
+    const int finished = mc_cpu_finish(&g, e), finish = g.finish;
     for (int64_t k = k0; k == k0 || k < k1; k += INNER) {
         g.k = k1 - k < INNER ? k1 - k : INNER;
         g.a = a + i0 * p->a_row + k * p->a_col;
         g.a_row = p->a_row;
         g.a_col = p->a_col;
-        if (!place) {
+        if (p->a_col != 1) {
             kernels->pack_rows(g.a, p->a_row, p->a_col, g.m, g.k, scratch);
             g.a = scratch;
             g.tiles = 1;
+        } else if (g.m >= FEW_ROWS && g.n > 2 * MC_GEMM_PANEL) {
+            copy_rows(g.a, p->a_row, g.m, g.k, scratch);
+            g.a = scratch;
+            g.a_row = LD;
         }
         g.b_row = MC_GEMM_PANEL;
         if (w->packed) {

@@ -90,3 +90,39 @@ void mc_k_f32_norm_grad_ref(const mc_norm_grad_f32 *g)
         }
     }
 }
+
+void mc_k_f32_copy_block_ref(const float *x, int64_t ld_x, float *y, int64_t ld_y, int64_t rows, int64_t n)
+{
+    for (int64_t i = 0; i < rows; i++) memcpy(y + i * ld_y, x + i * ld_x, (size_t)n * sizeof *y);
+}
+
+void mc_k_f32_add_block_ref(const float *x, int64_t ld_x, float *y, int64_t ld_y, int64_t rows, int64_t n)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < n; j++) y[i * ld_y + j] = y[i * ld_y + j] + x[i * ld_x + j];
+}
+
+/* The first largest of a 2 x 2 window, 0 to 3; a NaN is larger than anything. */
+static int pool2_where(const float *x0, const float *x1, float *best)
+{
+    const float x[4] = {x0[0], x0[1], x1[0], x1[1]};
+    int where = 0;
+    for (int i = 1; i < 4; i++)
+        if (x[i] > x[where] || isnan(x[i])) where = i;
+    *best = x[where];
+    return where;
+}
+
+void mc_k_f32_max_pool2_ref(const float *x0, const float *x1, float *y, int64_t n)
+{
+    for (int64_t j = 0; j < n; j++) (void)pool2_where(x0 + 2 * j, x1 + 2 * j, &y[j]);
+}
+
+void mc_k_f32_max_pool2_grad_ref(const float *x0, const float *x1, const float *dy, float *dx0, float *dx1, int64_t n)
+{
+    for (int64_t j = 0; j < n; j++) {
+        float best;
+        const int where = pool2_where(x0 + 2 * j, x1 + 2 * j, &best);
+        for (int i = 0; i < 4; i++) (i < 2 ? dx0 : dx1)[2 * j + i % 2] = i == where ? dy[j] : 0.0f;
+    }
+}

@@ -173,7 +173,7 @@ void MC_K(gemm)(const mc_gemm_f32 *g)
 }
 
 #define PACK_PANELS 16 /* panels filled side by side, so that a row of B is read in long runs */
-#define PACK_AHEAD 4   /* rows prefetched: runs end before the hardware's prefetcher gets going */
+#define PACK_AHEAD 12  /* rows prefetched: runs end before the hardware's prefetcher gets going */
 
 void MC_K(pack)(const float *b, int64_t row, int64_t col, int64_t k, int64_t n, float scale, float *out)
 {

@@ -151,3 +151,72 @@ void MC_K(norm_grad)(const mc_norm_grad_f32 *g)
         }
     }
 }
+
+/* ---- blocks of rows ---- */
+
+MC_INLINE void block_rows(const int add, const float *x, int64_t ld_x, float *y, int64_t ld_y, int64_t rows, int64_t n)
+{
+    const int64_t whole = n & ~(int64_t)15;
+    const mc_vm last = v_first(n - whole);
+    for (int64_t i = 0; i < rows; i++, x += ld_x, y += ld_y) {
+        for (int64_t j = 0; j < whole; j += 16) v_store(y + j, add ? v_add(v_load(y + j), v_load(x + j)) : v_load(x + j));
+        if (whole < n) v_store_m(y + whole, last, add ? v_add(v_load_m(y + whole, last), v_load_m(x + whole, last)) : v_load_m(x + whole, last));
+    }
+}
+
+void MC_K(copy_block)(const float *x, int64_t ld_x, float *y, int64_t ld_y, int64_t rows, int64_t n) { block_rows(0, x, ld_x, y, ld_y, rows, n); }
+void MC_K(add_block)(const float *x, int64_t ld_x, float *y, int64_t ld_y, int64_t rows, int64_t n) { block_rows(1, x, ld_x, y, ld_y, rows, n); }
+
+/* ---- maxima of 2 x 2 windows ---- */
+
+/* The largest so far and where it stands; a NaN is larger than anything. */
+MC_INLINE void pool2_take(mc_v x, float place, mc_v *best, mc_v *where)
+{
+    const mc_vm nan = v_nan(x), more = v_lt(*best, x);
+    *best = v_sel(nan, x, v_sel(more, x, *best));
+    *where = v_sel(nan, v_set1(place), v_sel(more, v_set1(place), *where));
+}
+
+/* Sixteen windows from j on. */
+MC_INLINE void pool2_windows(const float *x0, const float *x1, int64_t left, mc_v *best, mc_v *where)
+{
+    const mc_vm m = v_first(left < 8 ? 2 * left : 16), m2 = v_first(left < 8 ? 0 : 2 * left - 16);
+    const float *row[2] = {x0, x1};
+    mc_v e[2], o[2];
+    for (int i = 0; i < 2; i++) {
+        const mc_v first = v_load_m(row[i], m), second = left > 8 ? v_load_m(row[i] + 16, m2) : v_zero();
+        e[i] = v_even(first, second);
+        o[i] = v_odd(first, second);
+    }
+    *best = e[0];
+    *where = v_zero();
+    pool2_take(o[0], 1.0f, best, where);
+    pool2_take(e[1], 2.0f, best, where);
+    pool2_take(o[1], 3.0f, best, where);
+}
+
+void MC_K(max_pool2)(const float *x0, const float *x1, float *y, int64_t n)
+{
+    for (int64_t j = 0; j < n; j += 16) {
+        mc_v best, where;
+        pool2_windows(x0 + 2 * j, x1 + 2 * j, n - j, &best, &where);
+        v_store_m(y + j, v_first(n - j), best);
+    }
+}
+
+void MC_K(max_pool2_grad)(const float *x0, const float *x1, const float *dy, float *dx0, float *dx1, int64_t n)
+{
+    for (int64_t j = 0; j < n; j += 16) {
+        const int64_t left = n - j;
+        const mc_vm m = v_first(left < 8 ? 2 * left : 16), m2 = v_first(left < 8 ? 0 : 2 * left - 16);
+        const mc_v d = v_load_m(dy + j, v_first(left));
+        float *row[2] = {dx0 + 2 * j, dx1 + 2 * j};
+        mc_v best, where;
+        pool2_windows(x0 + 2 * j, x1 + 2 * j, left, &best, &where);
+        for (int i = 0; i < 2; i++) {
+            const mc_v e = v_sel(v_eq(where, v_set1(2.0f * (float)i)), d, v_zero()), o = v_sel(v_eq(where, v_set1(2.0f * (float)i + 1.0f)), d, v_zero());
+            v_store_m(row[i], m, v_zip_first(e, o));
+            if (left > 8) v_store_m(row[i] + 16, m2, v_zip_second(e, o));
+        }
+    }
+}

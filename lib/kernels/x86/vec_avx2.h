@@ -127,6 +127,23 @@ MC_INLINE float v_reduce_max(mc_v x)
 }
 MC_INLINE float v_reduce_min(mc_v x) { return -v_reduce_max(v_neg(x)); }
 
+MC_INLINE __m256 v_fourths(__m256 x) { return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(x), 0xd8)); }
+MC_INLINE mc_v v_even(mc_v x, mc_v y)
+{
+    return (mc_v){v_fourths(_mm256_shuffle_ps(x.a, x.b, 0x88)), v_fourths(_mm256_shuffle_ps(y.a, y.b, 0x88))};
+}
+MC_INLINE mc_v v_odd(mc_v x, mc_v y)
+{
+    return (mc_v){v_fourths(_mm256_shuffle_ps(x.a, x.b, 0xdd)), v_fourths(_mm256_shuffle_ps(y.a, y.b, 0xdd))};
+}
+MC_INLINE mc_v v_zip8(__m256 x, __m256 y)
+{
+    const __m256 lo = _mm256_unpacklo_ps(x, y), hi = _mm256_unpackhi_ps(x, y);
+    return (mc_v){_mm256_permute2f128_ps(lo, hi, 0x20), _mm256_permute2f128_ps(lo, hi, 0x31)};
+}
+MC_INLINE mc_v v_zip_first(mc_v x, mc_v y) { return v_zip8(x.a, y.a); }
+MC_INLINE mc_v v_zip_second(mc_v x, mc_v y) { return v_zip8(x.b, y.b); }
+
 MC_INLINE void v_transpose8(__m256 r[8])
 {
     __m256 t[8];

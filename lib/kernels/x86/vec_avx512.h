@@ -90,6 +90,23 @@ MC_INLINE float v_reduce_max(mc_v a)
 }
 MC_INLINE float v_reduce_min(mc_v a) { return -v_reduce_max(v_neg(a)); }
 
+/* Even and odd lanes of two vectors end to end, and the inverse: first and second half of the lanes taken in turn. */
+MC_INLINE mc_v v_pick(mc_v a, mc_v b, int first, int step)
+{
+    const mc_vi lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    return _mm512_permutex2var_ps(a, vi_add(vi_set1(first), _mm512_mullo_epi32(lane, vi_set1(step))), b);
+}
+MC_INLINE mc_v v_even(mc_v a, mc_v b) { return v_pick(a, b, 0, 2); }
+MC_INLINE mc_v v_odd(mc_v a, mc_v b) { return v_pick(a, b, 1, 2); }
+MC_INLINE mc_v v_zip_first(mc_v a, mc_v b)
+{
+    return _mm512_permutex2var_ps(a, _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0), b);
+}
+MC_INLINE mc_v v_zip_second(mc_v a, mc_v b)
+{
+    return _mm512_permutex2var_ps(a, _mm512_set_epi32(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8), b);
+}
+
 /* 16x16 transpose of registers. */
 MC_INLINE void v_transpose16(mc_v r[16])
 {

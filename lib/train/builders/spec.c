@@ -101,8 +101,10 @@ static int32_t complete(mc_build_spec *s, const mc_kind *kind, const mcomp_build
     s->length = mc_b_default(s->length, o->length);
     s->features = o->features;
     s->pad = o->pad;
+    s->tokens = o->tokens != 0;
     for (int i = 0; i < 3; i++) s->image[i] = o->image[i];
-    if (s->classes < 1 && !decoder) MC_FAIL(MCOMP_ARGUMENT, "classes", "how many classes has it? say classes=N");
+    if (s->tokens && strcmp(kind->name, "encoder") != 0) MC_FAIL(MCOMP_ARGUMENT, kind->name, "only encoder gives logits a token");
+    if (s->classes < 1 && !decoder && !s->tokens) MC_FAIL(MCOMP_ARGUMENT, "classes", "how many classes has it? say classes=N");
     if (text && s->vocab < 1) MC_FAIL(MCOMP_ARGUMENT, "vocab", "how many tokens are there? say vocab=N");
     if (!text && s->features < 1 && (s->image[0] < 1 || s->image[1] < 1 || s->image[2] < 1))
         MC_FAIL(MCOMP_ARGUMENT, "image", "the size of the input is not known");

@@ -124,6 +124,15 @@ static const grad_row matmul_rows[] = {
 };
 ROWS_TEST(matmul)
 
+static const grad_row linear_rows[] = {
+    {"gemm", "mcomp", "Linear", NULL, "x3,70,65 x65,257 x257", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Linear", "trans_w=1 act='gelu'", "x5,33 x70,33 x70", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Linear", "act='relu' post_act='tanh'", "x450,70 x70,400 x400 x450,400", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Linear", NULL, "x450,300 x300,40 x40 x450,40", 0, 0, 0, 0},
+    {"gemm", "mcomp", "Linear", NULL, "x3,65 x65,2", 0, 0, 0, 0},
+};
+ROWS_TEST(linear)
+
 /* Every size from 1 to 257 on each axis in turn. */
 START_TEST(product_sizes)
 {
@@ -227,6 +236,37 @@ START_TEST(channel_sums)
 }
 END_TEST
 
+/* Conv: X, W, bias; ConvGradInput: dY, W, X; ConvGradWeight: dY, X, W. */
+static const grad_row conv_rows[] = {
+    {"conv_planes", "", "Conv", "pads=[1,1,1,1]", "x3,5,14,15 x7,5,3,3 x7", 0, 0, 0, 0},
+    {"conv_planes", "", "Conv", "strides=[2,1] dilations=[1,2] pads=[2,0,1,3]", "x2,3,9,17 x20,3,3,2", 0, 0, 0, 0},
+    {"conv_planes", "", "Conv", "group=3", "x2,6,9,9 x9,2,1,1 x9", 0, 0, 0, 0},
+    {"conv_planes", "", "Conv", "pads=[2,2]", "x5,33,40 x17,33,5 x17", 0, 0, 0, 0},
+    {"conv_planes", "", "Conv", "pads=[1,1,1,1]", "x1,64,40,41 x33,64,3,3", 0, 5e-5, 0, 0},
+    {"conv_grad_input", "mcomp", "ConvGradInput", "pads=[1,1,1,1]", "x3,7,14,15 x7,5,3,3 x3,5,14,15", 0, 0, 0, 0},
+    {"conv_grad_input", "mcomp", "ConvGradInput", "strides=[2,1] dilations=[1,2] pads=[2,0,1,3]", "x2,20,5,18 x20,3,3,2 x2,3,9,17", 0, 0, 0, 0},
+    {"conv_grad_input", "mcomp", "ConvGradInput", "group=3", "x2,9,9,9 x9,2,1,1 x2,6,9,9", 0, 0, 0, 0},
+    {"conv_grad_input", "mcomp", "ConvGradInput", "pads=[2,2]", "x5,17,40 x17,33,5 x5,33,40", 0, 0, 0, 0},
+    {"conv_grad_input", "mcomp", "ConvGradInput", "pads=[1,1,1,1]", "x1,300,20,21 x300,17,3,3 x1,17,20,21", 0, 5e-5, 0, 0},
+    {"conv_grad_weight", "mcomp", "ConvGradWeight", "pads=[1,1,1,1]", "x3,7,14,15 x3,5,14,15 x7,5,3,3", 0, 5e-5, 0, 0},
+    {"conv_grad_weight", "mcomp", "ConvGradWeight", "strides=[2,1] dilations=[1,2] pads=[2,0,1,3]", "x2,20,5,18 x2,3,9,17 x20,3,3,2", 0, 0, 0, 0},
+    {"conv_grad_weight", "mcomp", "ConvGradWeight", "group=3", "x2,9,9,9 x2,6,9,9 x9,2,1,1", 0, 5e-5, 0, 0},
+    {"conv_grad_weight", "mcomp", "ConvGradWeight", "pads=[2,2]", "x40,17,40 x40,33,40 x17,33,5", 0, 1e-4, 0, 0},
+    {"conv_grad_weight", "mcomp", "ConvGradWeight", "pads=[1,1,1,1]", "x2,200,12,13 x2,9,12,13 x200,9,3,3", 0, 5e-5, 0, 0},
+};
+ROWS_TEST(conv)
+
+static const grad_row pool_rows[] = {
+    {"pool_grad", "mcomp", "MaxPoolGrad", "kernel_shape=[2,2] strides=[2,2]", "x3,5,7,6 x3,5,14,12", 0, 0, 0, 0},
+    {"pool_grad", "mcomp", "MaxPoolGrad", "kernel_shape=[3,2] strides=[2,1] pads=[1,0,1,1]", "x2,20,5,9 x2,20,9,9", 0, 0, 0, 0},
+    {"pool_grad", "mcomp", "MaxPoolGrad", "kernel_shape=[2,2] dilations=[2,3]", "x2,3,7,6 x2,3,9,9", 0, 0, 0, 0},
+    {"pool_grad", "mcomp", "MaxPoolGrad", "kernel_shape=[3] strides=[2] pads=[1,1]", "x4,30,20 x4,30,40", 0, 0, 0, 0},
+    {"pool_grad", "mcomp", "AveragePoolGrad", "kernel_shape=[2,2] strides=[2,2]", "x3,5,7,6 x3,5,14,12", 0, 0, 0, 0},
+    {"pool_grad", "mcomp", "AveragePoolGrad", "kernel_shape=[3,2] strides=[2,1] pads=[1,0,1,1]", "x2,20,5,9 x2,20,9,9", 0, 0, 0, 0},
+    {"pool_grad", "mcomp", "AveragePoolGrad", "kernel_shape=[3,3] pads=[1,1,1,1] count_include_pad=1", "x40,20,9,9 x40,20,9,9", 0, 0, 0, 0},
+};
+ROWS_TEST(pool)
+
 int main(void)
 {
     Suite *s = suite_create("cpu_grad");
@@ -236,6 +276,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, product, 0, n);
     tcase_add_loop_test(t, matmul, 0, n);
+    tcase_add_loop_test(t, linear, 0, n);
     tcase_add_loop_test(t, product_sizes, 0, n);
     tcase_add_loop_test(t, elementwise, 0, n);
     tcase_add_loop_test(t, norm, 0, n);
@@ -244,6 +285,8 @@ int main(void)
     tcase_add_loop_test(t, slice, 0, n);
     tcase_add_loop_test(t, bad_index, 0, n);
     tcase_add_loop_test(t, channel_sums, 0, n);
+    tcase_add_loop_test(t, conv, 0, n);
+    tcase_add_loop_test(t, pool, 0, n);
     suite_add_tcase(s, t);
     return mc_test_main(s);
 }

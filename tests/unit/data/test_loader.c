@@ -128,6 +128,12 @@ START_TEST(a_saved_position_goes_on_with_the_same_batches)
         again = open_loader(e, o);
         mc_ck_fails(mc_loader_seek(again, &now), MCOMP_MISMATCH);
         ck_assert_uint_ne(hash_next(again, NULL), want[0]);
+        mc_loader_close(again);
+        o.repeat = 1; /* validation: the second epoch is the first one again */
+        again = open_loader(e, o);
+        const uint64_t once = hash_next(again, NULL);
+        for (int64_t k = 0; k < mc_loader_batches(again); k++) (void)hash_next(again, NULL);
+        ck_assert_uint_eq(hash_next(again, NULL), once);
         mc_loader_close(l);
         mc_loader_close(again);
         mcomp_dataset_destroy(d);

@@ -98,6 +98,43 @@ START_TEST(norm_grad)
 }
 END_TEST
 
+START_TEST(blocks)
+{
+    const mc_kernels *k = mc_kernels_for((mc_isa)_i), *ref = mc_kernels_for(MC_ISA_REF);
+    for (int add = 0; add < 2; add++)
+        for (int64_t n = 1; n <= 70; n++) {
+            const int64_t from = 3 * n + 10, to = 3 * n + 4; /* rows n + 5 and n + 2 apart */
+            float *g = TAIL(got[0], to), *w = TAIL(want[0], to);
+            for (int64_t j = 0; j < to; j++) g[j] = w[j] = (float)j;
+            (add ? k->f32.add_block : k->f32.copy_block)(TAIL(in[X], from), n + 5, g, n + 2, 3, n);
+            (add ? ref->f32.add_block : ref->f32.copy_block)(TAIL(in[X], from), n + 5, w, n + 2, 3, n);
+            same(0, to, "block", add);
+        }
+}
+END_TEST
+
+/* Ties, NaN and infinities among the windows. */
+START_TEST(pool2)
+{
+    const mc_kernels *k = mc_kernels_for((mc_isa)_i), *ref = mc_kernels_for(MC_ISA_REF);
+    for (int64_t n = 1; n <= 130; n++) {
+        float *x0 = TAIL(in[X], 2 * n), *x1 = TAIL(in[GAMMA], 2 * n);
+        for (int64_t j = 0; j < 2 * n; j++) {
+            x0[j] = j % 7 == 3 ? x1[j] : x0[j];
+            if (j % 23 == 5) x0[j] = NAN;
+            if (j % 29 == 6) x1[j] = j % 2 ? NAN : -INFINITY;
+        }
+        k->f32.max_pool2(x0, x1, TAIL(got[0], n), n);
+        ref->f32.max_pool2(x0, x1, TAIL(want[0], n), n);
+        same(0, n, "max_pool2", 0);
+        k->f32.max_pool2_grad(x0, x1, TAIL(in[DY], n), TAIL(got[1], 2 * n), TAIL(got[2], 2 * n), n);
+        ref->f32.max_pool2_grad(x0, x1, TAIL(in[DY], n), TAIL(want[1], 2 * n), TAIL(want[2], 2 * n), n);
+        same(1, 2 * n, "max_pool2_grad", 0);
+        same(2, 2 * n, "max_pool2_grad", 1);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("f32_grad");
@@ -107,6 +144,8 @@ int main(void)
     tcase_add_loop_test(t, unary_grad, 0, tiers);
     tcase_add_loop_test(t, softmax_grad, 0, tiers);
     tcase_add_loop_test(t, norm_grad, 0, tiers);
+    tcase_add_loop_test(t, blocks, 0, tiers);
+    tcase_add_loop_test(t, pool2, 0, tiers);
     suite_add_tcase(s, t);
     return mc_test_main(s);
 }

@@ -110,7 +110,18 @@ static mc_value *weighted(qdq *b, mc_value *y, const mc_shape *s, uint64_t seed)
     return sum;
 }
 
-/* d loss / d x and d loss / d s as the graph's outputs 0 and 1, run. */
+static void same(const mc_test_set *a, const mc_test_set *b, double tol)
+{
+    for (int t = 0; t < 2; t++) {
+        ck_assert(mc_shape_equal(&a->t[t]->shape, &b->t[t]->shape));
+        for (int64_t i = 0; i < mc_tensor_elements(a->t[t]); i++) {
+            const double p = mc_tensor_get_f64(a->t[t], i), q = mc_tensor_get_f64(b->t[t], i);
+            ck_assert_msg(fabs(p - q) <= tol * fmax(1.0, fabs(q)), "gradient %d [%lld]: %g and %g", t, (long long)i, p, q);
+        }
+    }
+}
+
+/* d loss / d x and d loss / d s as the graph's outputs 0 and 1, by the references; a session's agree. */
 static mc_test_set differentiate(qdq *b, mc_value *loss)
 {
     mc_value *grads[2];
@@ -123,7 +134,10 @@ static mc_test_set differentiate(qdq *b, mc_value *loss)
     }
     mc_ck_ok(mc_graph_remove_dead(b->g, NULL));
     mc_ck_ok(mc_graph_validate(b->g));
-    return mc_test_interp(b->g, &b->feed);
+    mc_test_set out = mc_test_interp(b->g, &b->feed), fast = mc_test_session(b->g, &b->feed, NULL);
+    same(&fast, &out, 1e-5);
+    mc_test_set_free(&fast);
+    return out;
 }
 
 /* The differentiable function behind the pair at (x0, s0): rounding adds a residual that does not move. */
@@ -180,17 +194,6 @@ START_TEST(pair_is_lsq)
     close_grid(&b);
 }
 END_TEST
-
-static void same(const mc_test_set *a, const mc_test_set *b, double tol)
-{
-    for (int t = 0; t < 2; t++) {
-        ck_assert(mc_shape_equal(&a->t[t]->shape, &b->t[t]->shape));
-        for (int64_t i = 0; i < mc_tensor_elements(a->t[t]); i++) {
-            const double p = mc_tensor_get_f64(a->t[t], i), q = mc_tensor_get_f64(b->t[t], i);
-            ck_assert_msg(fabs(p - q) <= tol * fmax(1.0, fabs(q)), "gradient %d [%lld]: %g and %g", t, (long long)i, p, q);
-        }
-    }
-}
 
 /* Two readers of one q: no pair, the separate rules; together the same as two pairs. */
 START_TEST(two_readers)

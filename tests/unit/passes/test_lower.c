@@ -34,6 +34,33 @@ START_TEST(linear_takes_what_follows)
 }
 END_TEST
 
+/* Weights that change, as in training: the bias and the residual are taken; a product that others read keeps its Add. */
+START_TEST(linear_of_variables)
+{
+    mc_graph *g = mc_test_graph();
+    mc_value *x = mc_test_input(g, "x", MCOMP_F32, 3, (int64_t[]){2, 5, 8}), *w = mc_test_input(g, "w", MCOMP_F32, 2, (int64_t[]){8, 8});
+    mc_value *b = mc_test_input(g, "b", MCOMP_F32, 1, (int64_t[]){8}), *h = mc_test_op(g, "MatMul", 2, x, w);
+    mc_test_output(g, add(g, x, add(g, b, h)), "y");
+    mc_value *k = mc_test_op(g, "MatMul", 2, h, w);
+    mc_test_output(g, mc_test_op(g, "Tanh", 1, k), "t");
+    mc_test_output(g, add(g, k, b), "z");
+    mc_graph *r = mc_test_passes(g, all, 1e-5, 1e-6);
+    ck_assert_int_eq(mc_test_count(r, "mcomp", "Linear"), 0); /* both products have two readers */
+    mc_graph_destroy(r);
+    mc_graph_destroy(g);
+    g = mc_test_graph();
+    x = mc_test_input(g, "x", MCOMP_F32, 3, (int64_t[]){2, 5, 8});
+    w = mc_test_input(g, "w", MCOMP_F32, 2, (int64_t[]){8, 8});
+    b = mc_test_input(g, "b", MCOMP_F32, 1, (int64_t[]){8});
+    mc_test_output(g, add(g, x, add(g, b, mc_test_op(g, "MatMul", 2, x, w))), "y");
+    r = mc_test_passes(g, all, 1e-5, 1e-6);
+    ck_assert_int_eq(r->n_order, 1);
+    ck_assert_int_eq(mc_test_count(r, "mcomp", "Linear"), 1);
+    mc_graph_destroy(r);
+    mc_graph_destroy(g);
+}
+END_TEST
+
 /* What others read, or what is an output, stays. */
 START_TEST(linear_leaves_what_others_read)
 {
@@ -295,6 +322,7 @@ int main(void)
     Suite *s = suite_create("passes/lower");
     TCase *t = tcase_create("lower");
     tcase_add_test(t, linear_takes_what_follows);
+    tcase_add_test(t, linear_of_variables);
     tcase_add_test(t, linear_leaves_what_others_read);
     tcase_add_test(t, gemm_forms);
     tcase_add_test(t, attention_forms);

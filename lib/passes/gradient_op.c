@@ -1,6 +1,7 @@
 /* ai.onnx.preview.training.Gradient (version 1): d y / d xs of tensors of the same graph, named in the attributes `xs` and `y`,
  * becomes the nodes that compute it (mc_gradient). `zs`, what is held constant, needs nothing. The operator may also take other
- * values in place of the tensors it names, as if the graph between were called again with these: that is refused. */
+ * values in place of the tensors it names, as if the graph between were called again with these: that is refused.
+ * It comes before anything that removes dead nodes: a name in an attribute keeps nothing alive. */
 #include "passes/internal.h"
 
 static const mc_value *named(const mc_graph *g, const mc_node *n, const char *name, int32_t *st)
@@ -71,13 +72,17 @@ done:
     return st;
 }
 
-int32_t mc_pass_gradient(mc_graph *g, const mc_pass_options *o)
+int mc_is_gradient_operator(const mc_node *n) { return mc_node_is_in(n, "ai.onnx.preview.training", "Gradient"); }
+
+int32_t mc_expand_gradients(mc_graph *g)
 {
-    int32_t st = MCOMP_OK;
-    (void)o;
+    int32_t st = MCOMP_OK, any = 0;
     for (int64_t i = 0; i < g->n_nodes; i++) /* by id: what a gradient adds comes later, and may itself be differentiated */
-        if (!g->nodes[i]->dead && mc_node_is_in(g->nodes[i], "ai.onnx.preview.training", "Gradient")) MC_TRY(expand(g, g->nodes[i]));
-    MC_TRY(mc_graph_sort(g));
+        if (!g->nodes[i]->dead && mc_is_gradient_operator(g->nodes[i])) {
+            MC_TRY(expand(g, g->nodes[i]));
+            any = 1;
+        }
+    if (any) MC_TRY(mc_graph_sort(g));
 done:
     return st;
 }
