@@ -222,7 +222,6 @@ static const cli_opt opts[] = {
     {"valid", OPT_VALUE, "DATA  samples that choose the best epoch (default: 10 % of the data, by hash)"},
     {"out-file", OPT_VALUE, "OUT  the trained model; OUT.ckpt is the checkpoint"},
     {"loss", OPT_VALUE, "cross_entropy|bce|mse|kl|cosine|span"},
-    {"objective", OPT_VALUE, "classify|mlm|next-token  mlm and next-token learn from plain texts"},
     {"augment", OPT_VALUE, "shift:N[,mirror]  moves images by up to N pixels (and mirrors half of them)"},
     {"optimizer", OPT_VALUE, "adamw|adam|sgd|lamb"},
     {"lr", OPT_VALUE, "R  learning rate"},

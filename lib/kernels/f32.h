@@ -166,6 +166,8 @@ typedef struct mc_kernels_f32 {
     /* A [m][k] with strides (row, col), one of them 1, into the tier's tiles of rows: out holds (m + 15) * k floats. */
     void (*pack_rows)(const float *a, int64_t row, int64_t col, int64_t m, int64_t k, float *out);
     void (*attention)(const mc_attention_f32 *a);
+    /* Block of 32 queries (lanes), [t][32]: p, the exponentials, becomes p / sum[lane], dp becomes scale p (dp - sum over t of p dp). */
+    void (*attention_grad)(float *p, float *dp, int64_t t, const float *sum, float scale);
     void (*scale_rows)(float *y, int64_t ld, int64_t rows, int64_t n, const float *factor); /* row i times factor[i] */
     void (*epilogue)(const mcomp_epilogue_f32 *e, float *y, int64_t ld_y, int64_t m, int64_t n);
     void (*unary)(int32_t code, const float *x, float *y, int64_t n, float p, float q);

@@ -1,7 +1,7 @@
 /* Brings every known operator of a graph to its internal version. Operators without a descriptor stay as they are (opaque
  * nodes keep the version they were written in). The table lists what changed between operator sets 6 and 25; everything
  * else only gained element types or optional parts whose default is the old behaviour. */
-#include "onnx/upgrade.h"
+#include "onnx/foreign.h"
 
 const mc_upgrade_row mc_upgrade_table[] = {
     {"Add", 7, 1, mc_upgrade_broadcast},
@@ -88,6 +88,7 @@ static int wants_types(const mc_graph *g, int32_t opset)
         const mc_node *n = g->nodes[i];
         for (const mc_upgrade_row *r = mc_upgrade_table; r->op; r++)
             if (r->wants_types && has_rule(n, r, opset)) return 1;
+        if (mc_foreign_known(n)) return 1;
         for (int32_t k = 0; k < n->n_attrs; k++)
             if (n->attrs[k].graph && wants_types(n->attrs[k].graph, opset)) return 1;
     }
@@ -121,6 +122,10 @@ static int32_t upgrade_node(mcomp_context *ctx, mc_graph *g, mc_node *n, int32_t
     }
     MC_TRY(adopt_domain(n));
     const int64_t made = g->n_nodes;
+    int32_t expanded;
+    MC_TRY(mc_foreign_expand(g, n, &expanded));
+    for (int64_t i = made; typed && expanded && i < g->n_nodes; i++) MC_TRY(mc_infer_node(g, g->nodes[i]));
+    if (expanded) return MCOMP_OK;
     for (const mc_upgrade_row *r = mc_upgrade_table; r->op; r++)
         if (has_rule(n, r, opset)) MC_TRY(r->rule(g, n, opset));
     if (!n->desc) return MCOMP_OK; /* opaque: stays in the version it was written in */

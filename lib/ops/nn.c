@@ -56,6 +56,17 @@ int32_t mc_nn_flag(const mc_infer *c, const char *name, int32_t otherwise, int32
     return MCOMP_OK;
 }
 
+int32_t mc_nn_need_finite(const mc_infer *c, int32_t i, const char *what)
+{
+    const mc_tensor *t = mc_cst(c, i);
+    const int64_t n = t ? mc_tensor_elements(t) : 0;
+    for (int64_t k = 0; k < n; k++) {
+        const double v = mc_nn_at(t, k);
+        if (isnan(v) || isinf(v)) return mc_infer_fail(c, MCOMP_RANGE, "%s [%lld] is %g; it must be finite", what, (long long)k, v);
+    }
+    return MCOMP_OK;
+}
+
 int32_t mc_nn_need_positive(const mc_infer *c, int32_t i, const char *what)
 {
     const mc_tensor *t = mc_cst(c, i);

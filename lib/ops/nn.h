@@ -65,6 +65,7 @@ int32_t mc_nn_need_vector(const mc_infer *c, int32_t i, int64_t want, const char
 /* Integer attribute that must be 0 or 1. */
 int32_t mc_nn_flag(const mc_infer *c, const char *name, int32_t otherwise, int32_t *out);
 /* Constant input i, if known: every element finite and > 0, else MCOMP_RANGE. */
+int32_t mc_nn_need_finite(const mc_infer *c, int32_t i, const char *what);
 int32_t mc_nn_need_positive(const mc_infer *c, int32_t i, const char *what);
 /* broadcast of two dims of a type. */
 int32_t mc_nn_broadcast_dim(mc_infer *c, int64_t a, int64_t b, int64_t *out);

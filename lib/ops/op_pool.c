@@ -42,7 +42,7 @@ static int32_t max_first(mc_infer *c) { return infer_max(c, 0); }
 static int32_t max_last(mc_infer *c) { return infer_max(c, 1); }
 static int32_t average_first(mc_infer *c) { return infer_average(c, 0); }
 static int32_t average_last(mc_infer *c) { return infer_average(c, 1); }
-static int32_t global_max_first(mc_infer *c) { return infer_global(c, 0, MC_CLASS_FLOAT); }
+static int32_t global_max_first(mc_infer *c) { return infer_global(c, 0, MC_CLASS_NUMBER); } /* ONNX: floats; plans have bytes */
 static int32_t global_max_last(mc_infer *c) { return infer_global(c, 1, MC_CLASS_NUMBER); }
 static int32_t global_average_first(mc_infer *c) { return infer_global(c, 0, MC_CLASS_FLOAT); }
 static int32_t global_average_last(mc_infer *c) { return infer_global(c, 1, MC_CLASS_FLOAT); }

@@ -19,7 +19,7 @@ static int32_t infer_quantize(mc_infer *c)
     const int32_t zp = mc_has(c, 2) ? c->in[2]->dtype : MCOMP_UNDEFINED;
     if (c->in[0]->dtype != MCOMP_I32) MC_TRY(mc_nn_need_float(c, 0));
     if (c->in[0]->dtype == MCOMP_F64) return mc_infer_fail(c, MCOMP_DTYPE, "input 0 must not be float64");
-    MC_TRY(mc_qdq_check(c));
+    MC_TRY(mc_qdq_check(c, 1));
     if (asked < 0 || asked > MCOMP_I2 || (asked && zp && asked != zp))
         return mc_infer_fail(c, MCOMP_DTYPE, "output_dtype %lld does not go with the zero point's %s", (long long)asked, mc_dtype_name(zp));
     MC_TRY(mc_infer_same(c, 0, 0));
@@ -36,7 +36,7 @@ static int32_t infer_dequantize(mc_infer *c)
     const int64_t asked = mc_attr_i(c->node, "output_dtype", 0);
     if (dtype && dtype != MCOMP_I32 && mc_qdq_range(dtype, &lo, &hi) != MCOMP_OK) return refuse(c, dtype);
     if (mc_has(c, 2) && dtype) MC_TRY(mc_nn_need_dtype(c, 2, dtype));
-    MC_TRY(mc_qdq_check(c));
+    MC_TRY(mc_qdq_check(c, 0)); /* blocks of weights come with negative scales, and zeros with 0 */
     if (asked < 0 || asked > MCOMP_I2 || (asked && !mc_dtype_is_float((int32_t)asked)))
         return mc_infer_fail(c, MCOMP_DTYPE, "output_dtype %lld is no float type", (long long)asked);
     MC_TRY(mc_infer_same(c, 0, 0));

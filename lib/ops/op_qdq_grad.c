@@ -35,7 +35,7 @@ static int32_t infer_like_d(mc_infer *c)
     const int dequantize = strcmp(c->node->op, "DequantizeGrad") == 0;
     if (!dequantize && !mc_has(c, 3)) return mc_infer_fail(c, MCOMP_FORMAT, "input 3 is missing");
     MC_TRY(mc_nn_need_float(c, 0));
-    MC_TRY(mc_qdq_check(c));
+    MC_TRY(mc_qdq_check(c, 1));
     if (range_of(c->node, &lo, &hi) != MCOMP_OK) return mc_infer_fail(c, MCOMP_FORMAT, "range is no quantized type");
     c->out[0] = dequantize ? *c->in[0] : *c->in[3];
     c->out[0].dtype = c->in[0]->dtype;

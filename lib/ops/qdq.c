@@ -28,13 +28,14 @@ static int64_t elements(const mc_type *t)
     return t->rank < 0 ? -1 : n;
 }
 
-int32_t mc_qdq_check(const mc_infer *c)
+int32_t mc_qdq_check(const mc_infer *c, int sign)
 {
     int32_t st = MCOMP_OK, axis;
     const mc_type *x = c->in[0], *s = c->in[1];
     const int64_t block = mc_attr_i(c->node, "block_size", 0);
     MC_TRY(mc_nn_need_float(c, 1));
-    MC_TRY(mc_nn_need_positive(c, 1, "scale"));
+    if (sign) MC_TRY(mc_nn_need_positive(c, 1, "scale"));
+    else MC_TRY(mc_nn_need_finite(c, 1, "scale"));
     if (mc_has(c, 2) && c->in[2]->rank >= 0 && s->rank >= 0 && (elements(s) != 1 || elements(c->in[2]) != 1)) {
         MC_TRY(mc_nn_need_rank(c, 2, s->rank));
         for (int32_t i = 0; i < s->rank; i++) MC_TRY(mc_nn_need_dim(c, 2, i, s->dim[i], "zero point and scale have one shape"));

@@ -12,8 +12,8 @@ typedef struct mc_qdq_map {
     int32_t kind;       /* 0 tensor, 1 axis, 2 blocked */
 } mc_qdq_map;
 
-/* Types of scale (input 1) and zero point (input 2) against x (input 0). */
-int32_t mc_qdq_check(const mc_infer *c);
+/* Types of scale (input 1) and zero point (input 2) against x (input 0). sign: scales have to be positive. */
+int32_t mc_qdq_check(const mc_infer *c, int sign);
 void mc_qdq_map_of(const mc_op_run *r, mc_qdq_map *m);
 static inline int64_t mc_qdq_index(const mc_qdq_map *m, int64_t i)
 {

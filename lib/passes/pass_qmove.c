@@ -5,12 +5,14 @@
  * Sums over DQ values never pass here: they are the qdq pass's. */
 #include "passes/internal.h"
 
-/* One data input that is moved, the rest are shapes or axes. */
+/* One data input that is moved, the rest are shapes or axes. A Transpose that the layout pass has pushed down past a
+ * DequantizeLinear stays there: raised again, it would be pushed again. */
 static int is_move(const mc_node *n)
 {
     static const char *const ops[] = {"MaxPool", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Gather",
                                       "Expand", "Identity", "DepthToSpace", "SpaceToDepth", "Tile", "GlobalMaxPool"};
     if (n->domain[0] || n->n_out < 1 || !n->out[0]) return 0;
+    if (n->origin && strcmp(n->origin, "layout") == 0) return 0;
     for (int32_t k = 1; k < n->n_out; k++)
         if (n->out[k]) return 0;
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)

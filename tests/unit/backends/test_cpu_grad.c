@@ -236,6 +236,16 @@ START_TEST(channel_sums)
 }
 END_TEST
 
+/* dY, Q, K, V, mask. */
+static const grad_row attention_rows[] = {
+    {"attention_grad", "mcomp", "AttentionGrad", "heads=2 scale=0.3f", "x1,5,12 x1,5,8 x1,7,8 x1,7,12", 3, 0, 0, 0},
+    {"attention_grad", "mcomp", "AttentionGrad", "heads=12 scale=0.176f", "x2,50,384 x2,50,384 x2,50,384 x2,50,384 x2,1,1,50", 3, 0, 0, 0},
+    {"attention_grad", "mcomp", "AttentionGrad", "heads=3 scale=0.5f", "x1,40,54 x1,40,51 x1,300,51 x1,300,54 x3,40,300", 3, 5e-5, 0, 0},
+    {"attention_grad", "mcomp", "AttentionGrad", "heads=1", "x3,1,1 x3,1,3 x3,1,3 x3,1,1", 3, 0, 0, 0},
+    {"attention_grad", "mcomp", "AttentionGrad", "heads=4", "x3,33,64 x3,33,64 x3,65,64 x3,65,64 x33,65", 3, 5e-5, 0, 0},
+};
+ROWS_TEST(attention)
+
 /* Conv: X, W, bias; ConvGradInput: dY, W, X; ConvGradWeight: dY, X, W. */
 static const grad_row conv_rows[] = {
     {"conv_planes", "", "Conv", "pads=[1,1,1,1]", "x3,5,14,15 x7,5,3,3 x7", 0, 0, 0, 0},
@@ -304,6 +314,7 @@ int main(void)
     tcase_add_loop_test(t, slice, 0, n);
     tcase_add_loop_test(t, bad_index, 0, n);
     tcase_add_loop_test(t, channel_sums, 0, n);
+    tcase_add_loop_test(t, attention, 0, n);
     tcase_add_loop_test(t, conv, 0, n);
     tcase_add_loop_test(t, pool, 0, n);
     tcase_add_loop_test(t, channel_norm, 0, n);
