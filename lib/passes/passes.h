@@ -16,14 +16,15 @@ enum {
                            Also what the quantizer runs before it works. */
     MC_STAGE_SHAPE = 2, /* shape arithmetic that is known, constant shapes (with 0 and -1 for symbols), no-op removal */
     MC_STAGE_FUSE = 4,  /* ONNX patterns -> better ONNX operators (LayerNormalization, Gelu, Softmax, Gather) */
-    MC_STAGE_LOWER = 8  /* into the mcomp domain (integer regions, Linear, Attention, channels-last) */
+    MC_STAGE_LOWER = 8, /* into the mcomp domain (integer regions, Linear, Attention, channels-last) */
+    MC_STAGE_TRAIN = 16 /* into operators of the mcomp domain that have a gradient, before it is taken; set `training` too */
 };
 
 typedef struct mc_pass_options {
     uint64_t fold_bytes;   /* constant folding creates no tensor larger than this; 0 = 64 MiB */
     int32_t shape_only;    /* fold results of at most 2 KiB only (plan stage: weights are not copied for a plan) */
     int32_t isa;           /* tier the plan is for (layout and integer decisions may depend on it) */
-    int32_t reserved;
+    int32_t training;      /* 1: the graph will be differentiated by its variables (MC_VALUE_VARIABLE) */
 } mc_pass_options;
 
 typedef struct mc_pass {
