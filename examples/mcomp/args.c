@@ -27,6 +27,7 @@ const cli_opt cli_data_opts[] = {
     {"labels", OPT_VALUE, "FILE  label names in the model's order, one a line"},
     {"tokenizer", OPT_VALUE, "T  vocab.txt, tokenizer.json, bytes, chars, train:wordpiece,8000, train:bpe,8000 (default: STEM.tokenizer.json beside the model)"},
     {"max-length", OPT_VALUE, "N  ids a text, padded on the right"},
+    {"objective", OPT_VALUE, "classify|mlm|next-token  what is asked of texts: their label, hidden ids, or each next id of one stream"},
     {"map", OPT_VALUE, "ROLE=NAME,...  inputs for input_ids, attention_mask, token_type_ids"},
     {"output", OPT_VALUE, "NAME  the output that holds the logits"},
     {"scale", OPT_VALUE, "S  IDX images: (x - shift) / scale"},

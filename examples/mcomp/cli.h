@@ -141,6 +141,7 @@ typedef struct cli_rows { /* one float row an output row: predictions of a model
     int64_t *label;       /* a row; -1 none */
     int64_t samples;
 } cli_rows;
+int cli_next_token(const cli *c); /* 1: --objective next-token, a row is one position of a text and its label the next id */
 int cli_predict(cli *c, const mcomp_graph *g, mcomp_dataset *d, cli_rows *out);
 void cli_rows_free(cli_rows *r);
 int64_t cli_argmax(const float *v, int64_t n);

@@ -46,14 +46,14 @@ static int run(cli *c)
     CLI_TRY(cli_model(c, c->pos[0], &g));
     CLI_TRY(cli_dataset(c, g, data, &d));
     CLI_TRY(cli_predict(c, g, d, &r));
-    const int labels = mcomp_dataset_has_labels(d) && !(metric && strcmp(metric, "agreement") == 0);
+    const int labels = (mcomp_dataset_has_labels(d) || cli_next_token(c)) && !(metric && strcmp(metric, "agreement") == 0);
     if (!labels && !other)
         CLI_TRY(cli_fail(c, MCOMP_DATA, data, "give labels, or --against MODEL2 for agreement", "the data has no labels to measure against"));
     if (!labels && metric && strcmp(metric, "agreement") != 0) CLI_TRY(cli_fail(c, MCOMP_DATA, data, "", "the metric %s needs labels", metric));
     if (labels) {
-        CLI_TRY(cli_metric_of(c, metric ? metric : "accuracy", &r, d, &m));
+        CLI_TRY(cli_metric_of(c, metric ? metric : cli_next_token(c) ? "perplexity" : "accuracy", &r, d, &m));
         cli_set(c->root, "metric", cli_metric_json(&m));
-        cli_set(c->root, "per_class", cli_per_class(&r, d));
+        if (!cli_next_token(c)) cli_set(c->root, "per_class", cli_per_class(&r, d));
         cli_say(c, "%s %.4f  (95 %% interval %.4f to %.4f, n %lld)\n", m.name, m.value, m.lo, m.hi, (long long)m.n);
     }
     if (other) st = against(c, other, &r, labels);

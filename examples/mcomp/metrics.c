@@ -58,17 +58,29 @@ static double macro_f1(const cli_rows *r, const int64_t *pred, const int64_t *in
     return classes ? sum / (double)classes : 0.0;
 }
 
-/* exp of the mean negative log-likelihood of the labels. */
-static double perplexity(const cli_rows *r, const int64_t *index, int64_t n)
+/* Negative log-likelihood of each row's label; the caller frees. */
+static double *log_losses(const cli_rows *r)
 {
-    double sum = 0.0;
-    for (int64_t i = 0; i < n; i++) {
-        const float *v = r->v + index[i] * r->width;
+    double *loss = malloc(sizeof *loss * (size_t)(r->n > 0 ? r->n : 1));
+    for (int64_t i = 0; loss && i < r->n; i++) {
+        const float *v = r->v + i * r->width;
         double total = 0.0;
+        if (r->width == 1) { /* one probability, of class 1 */
+            loss[i] = -log(r->label[i] ? (double)v[0] : 1.0 - (double)v[0]);
+            continue;
+        }
         const float top = v[cli_argmax(v, r->width)];
         for (int64_t k = 0; k < r->width; k++) total += exp((double)(v[k] - top));
-        sum += log(total) - (double)(v[r->label[index[i]]] - top);
+        loss[i] = log(total) - (double)(v[r->label[i]] - top);
     }
+    return loss;
+}
+
+/* exp of the mean negative log-likelihood of the labels. */
+static double perplexity(const double *loss, const int64_t *index, int64_t n)
+{
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; i++) sum += loss[index[i]];
     return exp(sum / (double)n);
 }
 
@@ -84,17 +96,25 @@ static double mse(const cli_rows *r, const int64_t *index, int64_t n)
 
 enum { M_ACCURACY, M_MACRO, M_F1, M_AUC, M_MSE, M_PERPLEXITY };
 
-static double compute(int kind, const cli_rows *r, const int64_t *pred, const int64_t *index, int64_t n, int64_t k, cli_auc *roc)
+/* What a metric needs of the rows, once for all resamples. */
+typedef struct prepared {
+    int64_t *pred;
+    double *loss;
+    cli_auc *roc;
+    int64_t k; /* class of f1:LABEL */
+} prepared;
+
+static double compute(int kind, const cli_rows *r, const prepared *p, const int64_t *index, int64_t n)
 {
     int64_t right = 0;
     switch (kind) {
-    case M_MACRO: return macro_f1(r, pred, index, n);
-    case M_F1: return f1(r, pred, index, n, k, NULL);
-    case M_AUC: return cli_auc_of(roc, r, index, n);
+    case M_MACRO: return macro_f1(r, p->pred, index, n);
+    case M_F1: return f1(r, p->pred, index, n, p->k, NULL);
+    case M_AUC: return cli_auc_of(p->roc, r, index, n);
     case M_MSE: return mse(r, index, n);
-    case M_PERPLEXITY: return perplexity(r, index, n);
+    case M_PERPLEXITY: return perplexity(p->loss, index, n);
     default:
-        for (int64_t i = 0; i < n; i++) right += pred[index[i]] == r->label[index[i]];
+        for (int64_t i = 0; i < n; i++) right += p->pred[index[i]] == r->label[index[i]];
         return (double)right / (double)n;
     }
 }
@@ -105,7 +125,7 @@ static int compare_double(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void bootstrap(cli *c, int kind, const cli_rows *r, const int64_t *pred, int64_t k, cli_auc *roc, cli_metric *m)
+static void bootstrap(cli *c, int kind, const cli_rows *r, const prepared *p, cli_metric *m)
 {
     int64_t seed = 0;
     double v[RESAMPLES];
@@ -116,7 +136,7 @@ static void bootstrap(cli *c, int kind, const cli_rows *r, const int64_t *pred, 
     if (!index) return;
     for (int t = 0; t < RESAMPLES; t++) {
         for (int64_t i = 0; i < r->n; i++) index[i] = (int64_t)(cli_random(&state) % (uint64_t)r->n);
-        v[t] = compute(kind, r, pred, index, r->n, k, roc);
+        v[t] = compute(kind, r, p, index, r->n);
         if (!isfinite(v[t])) v[t] = m->value;
     }
     qsort(v, RESAMPLES, sizeof *v, compare_double);
@@ -158,30 +178,30 @@ int cli_metric_of(cli *c, const char *name, const cli_rows *r, mcomp_dataset *la
 {
     int kind = M_ACCURACY;
     int64_t k = -1;
-    const int st = kind_of(c, name, labels, &kind, &k);
-    if (st != 0) return st;
+    const int known = kind_of(c, name, labels, &kind, &k);
+    if (known != 0) return known;
     for (int64_t i = 0; i < r->n && kind != M_MSE; i++)
         if (r->label[i] < 0 || (r->label[i] >= r->width && r->width > 1))
             return cli_fail(c, MCOMP_RANGE, "label", "are these the labels of this model?", "label of row %lld is %lld, the model gives %lld classes", (long long)i,
                             (long long)r->label[i], (long long)r->width);
-    int64_t *pred = predictions(r), *all = malloc(sizeof *all * (size_t)(r->n > 0 ? r->n : 1));
-    cli_auc *roc = kind == M_AUC && r->n > 0 ? cli_auc_new(r) : NULL;
-    if (!pred || !all || r->n == 0 || (kind == M_AUC && !roc)) {
-        free(pred);
-        free(all);
-        cli_auc_free(roc);
-        return cli_fail(c, r->n ? MCOMP_NO_MEMORY : MCOMP_DATA, "", "", r->n ? "no memory" : "no samples");
-    }
+    int64_t *all = malloc(sizeof *all * (size_t)(r->n > 0 ? r->n : 1));
+    prepared p = {.pred = predictions(r), .loss = kind == M_PERPLEXITY ? log_losses(r) : NULL, .roc = kind == M_AUC && r->n > 0 ? cli_auc_new(r) : NULL, .k = k};
+    int st = 0;
+    if (!p.pred || !all || r->n == 0 || (kind == M_AUC && !p.roc) || (kind == M_PERPLEXITY && !p.loss))
+        CLI_TRY(cli_fail(c, r->n ? MCOMP_NO_MEMORY : MCOMP_DATA, "", "", r->n ? "no memory" : "no samples"));
     for (int64_t i = 0; i < r->n; i++) all[i] = i;
     snprintf(m->name, sizeof m->name, "%s", name);
     m->n = r->n;
-    m->value = compute(kind, r, pred, all, r->n, k, roc);
+    m->value = compute(kind, r, &p, all, r->n);
     if (kind == M_ACCURACY) wilson(m->value, (double)r->n, &m->lo, &m->hi);
-    else bootstrap(c, kind, r, pred, k, roc, m);
-    cli_auc_free(roc);
-    free(pred);
+    else bootstrap(c, kind, r, &p, m);
+    if (!isfinite(m->value)) st = cli_fail(c, MCOMP_DATA, name, "", "the metric is not defined on these labels");
+done:
+    cli_auc_free(p.roc);
+    free(p.pred);
+    free(p.loss);
     free(all);
-    return isfinite(m->value) ? 0 : cli_fail(c, MCOMP_DATA, name, "", "the metric is not defined on these labels");
+    return st;
 }
 
 double cli_agreement(const cli_rows *a, const cli_rows *b)

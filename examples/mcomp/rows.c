@@ -35,6 +35,8 @@ static int take_output(cli *c, cli_rows *r, const mcomp_tensor *t, int64_t sampl
     if (width < 1 || n < 1) return cli_fail(c, MCOMP_SHAPE, "output", "", "sample %lld gave an empty output", (long long)sample);
     if (r->width && r->width != width) return cli_fail(c, MCOMP_SHAPE, "output", "", "the last axis of the output varies between samples");
     const int64_t rows = n / width;
+    if ((r->n + rows) > (INT64_C(1) << 30) / width)
+        return cli_fail(c, MCOMP_LIMIT, "output", "--limit N takes the first N samples", "%lld rows of %lld numbers are more than is kept", (long long)(r->n + rows), (long long)width);
     float *v = realloc(r->v, sizeof *v * (size_t)((r->n + rows) * width));
     if (v) r->v = v;
     int64_t *l = realloc(r->label, sizeof *l * (size_t)(r->n + rows));
@@ -47,6 +49,18 @@ static int take_output(cli *c, cli_rows *r, const mcomp_tensor *t, int64_t sampl
     for (int64_t i = 0; i < rows; i++) l[r->n + i] = label;
     r->n += rows;
     return 0;
+}
+
+int cli_next_token(const cli *c) { return strcmp(cli_str(c, "objective", "classify"), "next-token") == 0; }
+
+/* The labels of the last sample's rows. */
+static int take_targets(cli *c, mcomp_dataset *d, cli_rows *r, int64_t sample, int64_t rows)
+{
+    int st = 0;
+    if (!cli_next_token(c)) return 0;
+    CLI_LIB(mcomp_dataset_targets(d, sample, rows, r->label + r->n - rows));
+done:
+    return st;
 }
 
 int cli_predict(cli *c, const mcomp_graph *g, mcomp_dataset *d, cli_rows *out)
@@ -66,7 +80,9 @@ int cli_predict(cli *c, const mcomp_graph *g, mcomp_dataset *d, cli_rows *out)
     for (int64_t i = 0; i < out->samples; i++) {
         CLI_LIB(mcomp_dataset_get(d, i, n_in, in, &label));
         CLI_LIB(mcomp_exec_run(e, n_in, in, n_out, o));
+        const int64_t before = out->n;
         CLI_TRY(take_output(c, out, o[which], i, label));
+        CLI_TRY(take_targets(c, d, out, i, out->n - before));
     }
 done:
     mcomp_exec_destroy(e);

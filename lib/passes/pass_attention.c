@@ -2,7 +2,8 @@
  *   Q, K, V -> Reshape [B,S,H,D] -> Transpose [B,H,S,D] (K: [B,H,D,S], in one step or two)
  *   Softmax(scale Q K' + mask) V -> Transpose [B,S,H,D] -> Reshape [B,S,H*D]
  * Scalar factors are accepted anywhere in front of the mask and multiplied into `scale`. A Where that replaces scores by a
- * constant beyond -1e30 is an added mask: x + c rounds to c there. Q, K or V may be outputs of a Split of one wide value. */
+ * constant beyond -1e30 is an added mask: x + c rounds to c there. Q, K or V may be outputs of a Split of one wide value. In front of
+ * a gradient, slices stay outside and a mask that is trained keeps the pattern as it is: AttentionGrad knows neither. */
 #include "passes/internal.h"
 
 #include <math.h>
@@ -79,8 +80,17 @@ static int match_corner(mc_value *v, int swapped, double *scale, corner *c)
     if (mc_dim_at(split, 0) != mc_dim_at(r->in[0], 0) || mc_dim_at(split, 1) != mc_dim_at(r->in[0], 1)) return 0;
     c->x = unscaled(r->in[0], scale);
     c->offset = 0;
-    through_split(c);
     return 1;
+}
+
+/* v depends on a variable, or on too much to tell; budget: values looked at. */
+static int is_trained(const mc_value *v, int32_t *budget)
+{
+    if (!v || v->init) return 0;
+    if (v->flags & MC_VALUE_VARIABLE || --*budget < 0) return 1;
+    for (int32_t i = 0; v->producer && i < v->producer->n_in; i++)
+        if (is_trained(v->producer->in[i], budget)) return 1;
+    return 0;
 }
 
 /* The scores in front of a Where mask: Where(keep, x, c) or Where(drop, c, x). */
@@ -134,12 +144,13 @@ static mc_value *match_masks(mc_value *v, attention *a)
     return v;
 }
 
-static int match(mc_node *n, attention *a)
+static int match(mc_node *n, attention *a, int32_t training)
 {
     static const int64_t heads[4] = {0, 2, 1, 3};
     double value_scale = 1.0;
     memset(a, 0, sizeof *a);
     a->scale = 1.0;
+    int32_t budget = 256;
     const mc_node *p = mc_match_producer(n, 0, "Softmax");
     if (!mc_node_is(n, "MatMul") || !p || n->out[0]->type.rank != 4 || mc_axis_of(mc_attr_i(p, "axis", -1), 4) != 3) return 0;
     const mc_node *back = mc_value_only_user(n->out[0]);
@@ -152,6 +163,13 @@ static int match(mc_node *n, attention *a)
     const mc_node *product = mc_made_by(scores, "MatMul");
     if (!product || !match_corner(product->in[0], 0, &a->scale, &a->q) || !match_corner(product->in[1], 1, &a->scale, &a->k)) return 0;
     if (!match_corner(n->in[1], 0, &value_scale, &a->v) || value_scale != 1.0) return 0;
+    for (int32_t i = 0; training && i < a->n_masks; i++)
+        if (is_trained(a->mask[i], &budget)) return 0;
+    if (!training) {
+        through_split(&a->q);
+        through_split(&a->k);
+        through_split(&a->v);
+    }
     if (a->q.heads != a->k.heads || a->q.heads != a->v.heads || a->q.width != a->k.width) return 0;
     const mc_value *y = a->last->out[0];
     if (mc_dim_at(y, 0) != mc_dim_at(a->q.x, 0) || mc_dim_at(y, 1) != mc_dim_at(a->q.x, 1) || mc_dim_at(y, 2) != a->v.width) return 0;
@@ -215,9 +233,8 @@ int32_t mc_pass_attention(mc_graph *g, const mc_pass_options *o)
 {
     int32_t st = MCOMP_OK;
     attention a;
-    (void)o;
     for (int64_t i = 0; i < g->n_order; i++)
-        if (!g->order[i]->dead && g->order[i]->n_in == 2 && match(g->order[i], &a)) MC_TRY(replace(g, &a));
+        if (!g->order[i]->dead && g->order[i]->n_in == 2 && match(g->order[i], &a, o->training)) MC_TRY(replace(g, &a));
 done:
     return st;
 }

@@ -69,7 +69,7 @@ int32_t mc_passes_run(mc_graph *g, uint32_t stages, const mc_pass_options *o)
     o = mc_pass_options_or_default(o);
     if (stages & MC_STAGE_LOAD) MC_TRY(mc_expand_gradients(g));
     MC_TRY(mc_graph_align_constants(g)); /* passes and kernels read weights as arrays */
-    for (uint32_t stage = MC_STAGE_LOAD; stage <= MC_STAGE_LOWER; stage <<= 1)
+    for (uint32_t stage = MC_STAGE_LOAD; stage <= MC_STAGE_TRAIN; stage <<= 1)
         if (stages & stage) MC_TRY(run_stage(g, stage, o));
     st = mc_infer_graph(g);
 done:

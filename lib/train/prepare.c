@@ -194,7 +194,7 @@ done:
 int32_t mc_step_prepare(mc_step *s, const mc_graph *model, const char *const *frozen)
 {
     int32_t st = MCOMP_OK;
-    const mc_pass_options po = {.isa = (int32_t)mc_cpu_isa()};
+    const mc_pass_options po = {.isa = (int32_t)mc_cpu_isa(), .training = 1};
     s->in_target = s->in_lr = s->in_step = s->in_key = s->in_apply = s->out_loss = s->out_norm = -1;
     MC_TRY(mc_graph_clone(&s->g, model));
     MC_TRY(mc_graph_sort(s->g));
@@ -205,6 +205,7 @@ int32_t mc_step_prepare(mc_step *s, const mc_graph *model, const char *const *fr
     MC_TRY(mc_graph_remove_dead(s->g, NULL));
     MC_TRY(mc_infer_graph(s->g));
     MC_TRY(mc_passes_run(s->g, MC_STAGE_LOAD | MC_STAGE_SHAPE | MC_STAGE_FUSE, &po));
+    MC_TRY(mc_passes_run(s->g, MC_STAGE_TRAIN, &po));
 done:
     return st;
 }

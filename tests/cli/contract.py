@@ -235,6 +235,36 @@ def tokenizers(tmp):
     exits(0, "quantize", out, "--scheme", "int8-dynamic", "-o", f"{tmp}/tok/other.onnx", "-f")
 
 
+def class_names(tmp):
+    """Names of classes are numbered bytewise, kept in the model, and the same for data that have only some of them."""
+    rows, out = ["red apple\tfruit", "green pear\tfruit", "fast car\tvehicle", "old bus\tvehicle", "big dog\tanimal", "small cat\tanimal"] * 10, f"{tmp}/names.onnx"
+    for name, some in (("all", rows), ("some", [r for r in rows if "vehicle" in r]), ("odd", ["a\tplanet"])):
+        with open(f"{tmp}/{name}.tsv", "w") as f:
+            f.write("text\tlabel\n" + "\n".join(some) + "\n")
+    train = ["train", "--build", "text-cnn", "--data", f"{tmp}/all.tsv", "--tokenizer", "bytes", "--max-length", "16", "--epochs", "6", "--lr", "0.01", "-o", out]
+    exits(2, *train, "--valid", f"{tmp}/odd.tsv")
+    answer(0, *train, "--valid", f"{tmp}/some.tsv", keys=("best",))
+    with open(out, "rb") as f:
+        check(b'["animal","fruit","vehicle"]' in f.read(), "the names are in the model")
+    j = answer(0, "eval", out, "--data", f"{tmp}/some.tsv", "--max-length", "16", keys=("metric", "per_class"))
+    check(j["metric"]["value"] > 0.9, f"one class alone keeps its number: {j['metric']}")
+
+
+def streams(tmp):
+    """A language model on one stream: trained, with its characters beside it, and measured on the next id of every position."""
+    text, out = f"{tmp}/s.txt", f"{tmp}/lm.onnx"
+    with open(text, "w") as f:
+        f.write("the cat sat on the mat.\nthe mat was flat.\n" * 40)
+    common = ["--data", text, "--objective", "next-token", "--max-length", "16"]
+    j = answer(0, "train", "--build", "decoder:layers=1,hidden=16,heads=2", *common, "--tokenizer", "chars", "--epochs", "2", "--batch", "8", "-o", out, keys=("tokenizer", "best"))
+    check(j.get("tokenizer") == f"{tmp}/lm.tokenizer.json", "the characters lie beside the model")
+    m = answer(0, "eval", out, *common, keys=("metric",)).get("metric", {})
+    windows = (len(open(text).read()) - 1) // 16
+    check(m.get("name") == "perplexity" and 1 < m.get("value", 0) < 30 and m.get("n") == windows * 16, f"perplexity of every position: {m}")
+    exits(1, "eval", out, *common[:2], "--objective", "next-tokens")
+    exits(2, "eval", out, *common[:4], "--max-length", "100000")
+
+
 def images(n):
     with gzip.open(f"{DATA}/datasets/train-images-idx3-ubyte.gz") as f:
         f.read(16)
@@ -249,6 +279,8 @@ def main():
             measured(tmp)
             safetensors(tmp)
             tokenizers(tmp)
+            streams(tmp)
+            class_names(tmp)
     elif os.environ.get("CI") == "true":
         check(False, "no test data under CI")
     else:

@@ -126,3 +126,16 @@ void mc_k_f32_max_pool2_grad_ref(const float *x0, const float *x1, const float *
         for (int i = 0; i < 4; i++) (i < 2 ? dx0 : dx1)[2 * j + i % 2] = i == where ? dy[j] : 0.0f;
     }
 }
+
+void mc_k_f32_attention_grad_ref(float *p, float *dp, int64_t t, const float *sum, float scale)
+{
+    for (int64_t lane = 0; lane < MC_ATTENTION_LANES; lane++) {
+        const float inv = 1.0f / sum[lane];
+        float total = 0.0f;
+        for (int64_t i = lane; i < t * MC_ATTENTION_LANES; i += MC_ATTENTION_LANES) {
+            p[i] = p[i] * inv;
+            total = total + p[i] * dp[i];
+        }
+        for (int64_t i = lane; i < t * MC_ATTENTION_LANES; i += MC_ATTENTION_LANES) dp[i] = (scale * p[i]) * (dp[i] - total);
+    }
+}

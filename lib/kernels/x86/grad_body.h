@@ -220,3 +220,21 @@ void MC_K(max_pool2_grad)(const float *x0, const float *x1, const float *dy, flo
         }
     }
 }
+
+/* ---- attention ---- */
+
+void MC_K(attention_grad)(float *p, float *dp, int64_t t, const float *sum, float scale)
+{
+    const mc_v k = v_set1(scale);
+    for (int64_t h = 0; h < MC_ATTENTION_LANES; h += 16) {
+        const mc_v inv = v_div(v_set1(1.0f), v_load(sum + h));
+        mc_v total = v_zero();
+        for (int64_t i = h; i < t * MC_ATTENTION_LANES; i += MC_ATTENTION_LANES) {
+            const mc_v x = v_mul(v_load(p + i), inv);
+            v_store(p + i, x);
+            total = v_add(total, v_mul(x, v_load(dp + i)));
+        }
+        for (int64_t i = h; i < t * MC_ATTENTION_LANES; i += MC_ATTENTION_LANES)
+            v_store(dp + i, v_mul(v_mul(k, v_load(p + i)), v_sub(v_load(dp + i), total)));
+    }
+}

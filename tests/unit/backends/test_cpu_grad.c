@@ -236,6 +236,16 @@ START_TEST(channel_sums)
 }
 END_TEST
 
+/* dY, Q, K, V, mask. */
+static const grad_row attention_rows[] = {
+    {"attention_grad", "mcomp", "AttentionGrad", "heads=2 scale=0.3f", "x1,5,12 x1,5,8 x1,7,8 x1,7,12", 3, 0, 0, 0},
+    {"attention_grad", "mcomp", "AttentionGrad", "heads=12 scale=0.176f", "x2,50,384 x2,50,384 x2,50,384 x2,50,384 x2,1,1,50", 3, 0, 0, 0},
+    {"attention_grad", "mcomp", "AttentionGrad", "heads=3 scale=0.5f", "x1,40,54 x1,40,51 x1,300,51 x1,300,54 x3,40,300", 3, 5e-5, 0, 0},
+    {"attention_grad", "mcomp", "AttentionGrad", "heads=1", "x3,1,1 x3,1,3 x3,1,3 x3,1,1", 3, 0, 0, 0},
+    {"attention_grad", "mcomp", "AttentionGrad", "heads=4", "x3,33,64 x3,33,64 x3,65,64 x3,65,64 x33,65", 3, 5e-5, 0, 0},
+};
+ROWS_TEST(attention)
+
 /* Conv: X, W, bias; ConvGradInput: dY, W, X; ConvGradWeight: dY, X, W. */
 static const grad_row conv_rows[] = {
     {"conv_planes", "", "Conv", "pads=[1,1,1,1]", "x3,5,14,15 x7,5,3,3 x7", 0, 0, 0, 0},
@@ -267,6 +277,25 @@ static const grad_row pool_rows[] = {
 };
 ROWS_TEST(pool)
 
+static const grad_row channel_norm_rows[] = {
+    {"batch_norm", "", "BatchNormalization", "training_mode=1 momentum=0.8f", "x3,5,7,6 x5 x5 x5 p5", 3, 0, 0, 0},
+    {"batch_norm", "", "BatchNormalization", "training_mode=1", "x40,33,9,50 x33 x33 x33 p33", 3, 1e-4, 0, 0},
+    {"batch_norm", "", "BatchNormalization", "training_mode=1", "x300,20 x20 x20 x20 p20", 3, 1e-4, 0, 0},
+    {"batch", "", "BatchNormalization", "epsilon=0.01f", "x3,70,33,30 x70 x70 x70 p70", 0, 0, 0, 0},
+    {"batch_norm_grad", "mcomp", "ChannelNormGrad", "kind='batch'", "x3,5,7,6 x3,5,7,6 x5", 3, 1e-4, 0, 0},
+    {"batch_norm_grad", "mcomp", "ChannelNormGrad", "kind='batch' epsilon=0.01f", "x40,33,9,50 x40,33,9,50 x33", 3, 4e-4, 0, 0},
+    {"batch_norm_grad", "mcomp", "ChannelNormGrad", "kind='fixed'", "x30,33,9,20 x30,33,9,20 x33 x33 p33", 3, 4e-4, 0, 0},
+    {"batch_norm_grad", "mcomp", "ChannelNormGrad", "kind='batch'", "x300,20 x300,20 x20", 3, 4e-4, 0, 0},
+};
+ROWS_TEST(channel_norm)
+
+static const grad_row step_rows[] = {
+    {"dropout", "mcomp", "Dropout", "ratio=0.3f stream=5", "x40,70,33 i2", 0, 0, 9, 0},
+    {"square_sum", "mcomp", "SquareSum", NULL, "x70,900", 0, 1e-4, 0, 0},
+    {"square_sum", "mcomp", "SquareSum", NULL, "x7", 0, 0, 0, 0},
+};
+ROWS_TEST(step)
+
 int main(void)
 {
     Suite *s = suite_create("cpu_grad");
@@ -285,8 +314,11 @@ int main(void)
     tcase_add_loop_test(t, slice, 0, n);
     tcase_add_loop_test(t, bad_index, 0, n);
     tcase_add_loop_test(t, channel_sums, 0, n);
+    tcase_add_loop_test(t, attention, 0, n);
     tcase_add_loop_test(t, conv, 0, n);
     tcase_add_loop_test(t, pool, 0, n);
+    tcase_add_loop_test(t, channel_norm, 0, n);
+    tcase_add_loop_test(t, step, 0, n);
     suite_add_tcase(s, t);
     return mc_test_main(s);
 }

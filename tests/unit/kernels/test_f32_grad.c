@@ -113,6 +113,23 @@ START_TEST(blocks)
 }
 END_TEST
 
+START_TEST(attention_grad)
+{
+    const mc_kernels *k = mc_kernels_for((mc_isa)_i), *ref = mc_kernels_for(MC_ISA_REF);
+    for (int64_t t = 1; t <= 65; t += 4) {
+        const int64_t n = t * MC_ATTENTION_LANES;
+        for (int64_t i = 0; i < n; i++) {
+            TAIL(got[0], n)[i] = TAIL(want[0], n)[i] = TAIL(in[X], n)[i];
+            TAIL(got[1], n)[i] = TAIL(want[1], n)[i] = TAIL(in[DY], n)[i];
+        }
+        k->f32.attention_grad(TAIL(got[0], n), TAIL(got[1], n), t, TAIL(in[GAMMA], MC_ATTENTION_LANES), 0.3f);
+        ref->f32.attention_grad(TAIL(want[0], n), TAIL(want[1], n), t, TAIL(in[GAMMA], MC_ATTENTION_LANES), 0.3f);
+        same(0, n, "attention_grad p", 0);
+        same(1, n, "attention_grad dp", 0);
+    }
+}
+END_TEST
+
 /* Ties, NaN and infinities among the windows. */
 START_TEST(pool2)
 {
@@ -145,6 +162,7 @@ int main(void)
     tcase_add_loop_test(t, softmax_grad, 0, tiers);
     tcase_add_loop_test(t, norm_grad, 0, tiers);
     tcase_add_loop_test(t, blocks, 0, tiers);
+    tcase_add_loop_test(t, attention_grad, 0, tiers);
     tcase_add_loop_test(t, pool2, 0, tiers);
     suite_add_tcase(s, t);
     return mc_test_main(s);

@@ -117,6 +117,8 @@ static const gradient_row rows[] = {
     {"Softmax", "axis=1", "x2,3,2", 0},
     {"Softmax", NULL, "x2,5", 0},
     {"LogSoftmax", "axis=0", "x3,2", 0},
+    {"mcomp.Attention", "heads=2 scale=0.7f", "x2,3,4 x2,5,4 x2,5,6", 0},
+    {"mcomp.Attention", "heads=1", "x1,3,2 x1,4,2 x1,4,2 c3,4", 0},
     {"LayerNormalization", NULL, "x2,3,4 x4 x4", 0},
     {"LayerNormalization", "axis=1 epsilon=0.01f", "x2,3,4 x3,4", 0},
     {"LayerNormalization", "axis=-2", "x2,3,4 x4 x3,1", 0},

@@ -180,6 +180,23 @@ START_TEST(attention_forms)
 }
 END_TEST
 
+/* Before a gradient: slices of one wide value stay outside, a mask that is trained keeps the pattern. */
+START_TEST(attention_before_gradients)
+{
+    const mc_pass_options o = {.training = 1};
+    for (int trained = 0; trained < 2; trained++) {
+        mc_graph *g = attention(trained ? 0 : SPLIT);
+        mc_ck_ok(mc_infer_graph(g));
+        if (trained) mc_graph_find_value(g, "m")->flags |= MC_VALUE_VARIABLE;
+        mc_ck_ok(mc_passes_run(g, MC_STAGE_TRAIN, &o));
+        ck_assert_int_eq(mc_test_count(g, "mcomp", "Attention"), !trained);
+        if (!trained) ck_assert_int_eq(mc_test_count(g, "", "Split"), 1);
+        for (int64_t i = 0; i < g->n_order; i++) ck_assert_ptr_null(mc_node_attr(g->order[i], "q_offset"));
+        mc_graph_destroy(g);
+    }
+}
+END_TEST
+
 static mc_value *conv(mc_graph *g, mc_value *x, uint64_t seed, int64_t in, int64_t out, int64_t k, int64_t group)
 {
     mc_value *y = mc_test_op(g, "Conv", 3, x, mc_test_random_const(g, seed, 0.3f, 4, (int64_t[]){out, in / group, k, k}), rnd(g, seed + 1, out));
@@ -326,6 +343,7 @@ int main(void)
     tcase_add_test(t, linear_leaves_what_others_read);
     tcase_add_test(t, gemm_forms);
     tcase_add_test(t, attention_forms);
+    tcase_add_test(t, attention_before_gradients);
     tcase_add_test(t, channels_last_region);
     tcase_add_test(t, residual_convolutions);
     tcase_add_test(t, reshapes_behind_convolutions);
