@@ -77,7 +77,7 @@ static int32_t gradients(emitter *e)
         wrt[k++] = s->vars[i].value;
     }
     MC_TRY(mc_gradient(s->g, s->loss, k, wrt, e->grad));
-    if (e->u->recompute) MC_TRY(mc_checkpoint(s->g, s->loss, NULL, NULL));
+    if (e->u->recompute) MC_TRY(mc_recompute(s->g, s->loss, NULL, NULL));
     for (int64_t i = 0; i < k; i++) { /* the loss may not depend on some */
         if (!e->grad[i]) continue;
         e->param[e->n] = e->param[i];
