@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Writes bindings/python/mcomp/_ffi.py, the ctypes declarations of the C API, from include/mcomp/*.h.
+"""Writes what the bindings know of the C API from include/mcomp/*.h: bindings/python/mcomp/_ffi.py, the ctypes declarations, and
+bindings/go/calls.h and generated.go (generate_go.py).
 
-    python3 bindings/generate.py           writes the file
-    python3 bindings/generate.py --check   compares only; exit status 1 when a header changed and the file did not
+    python3 bindings/generate.py           writes the files
+    python3 bindings/generate.py --check   compares only; exit status 1 when a header changed and a file did not
 
 The headers are plain by rule (docs/conventions.md: fixed-width integers, pointers, size-first structs, no macros but tables), so
 that a few regular expressions read them whole; whatever they do not understand is an error, never skipped. backend.h is for
@@ -11,8 +12,9 @@ import pathlib
 import re
 import sys
 
+import generate_go
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-TARGET = ROOT / "bindings/python/mcomp/_ffi.py"
 SCALARS = {"int32_t": "c_int32", "uint32_t": "c_uint32", "int64_t": "c_int64", "uint64_t": "c_uint64", "double": "c_double",
            "float": "c_float", "uint8_t": "c_uint8", "char": "c_char"}
 
@@ -162,15 +164,20 @@ def render(h):
     return "\n".join(out)
 
 
+TARGETS = {"bindings/python/mcomp/_ffi.py": render, "bindings/go/calls.h": generate_go.render_calls,
+           "bindings/go/generated.go": generate_go.render_go}
+
+
 def main():
-    text = render(Headers())
-    if sys.argv[1:] == ["--check"]:
-        if TARGET.read_text() == text:
-            return 0
-        print(f"{TARGET.relative_to(ROOT)} is not what the headers say: run python3 bindings/generate.py and commit the result")
-        return 1
-    TARGET.write_text(text)
-    return 0
+    headers, stale = Headers(), 0
+    for name, write in TARGETS.items():
+        target, text = ROOT / name, write(headers)
+        if sys.argv[1:] != ["--check"]:
+            target.write_text(text)
+        elif not target.exists() or target.read_text() != text:
+            print(f"{name} is not what the headers say: run python3 bindings/generate.py and commit the result")
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 import gc
 import sys
 import threading
+import time
 
 import mcomp
 import numpy as np
@@ -289,3 +290,38 @@ def test_handles_are_not_copied(graph):
     for f in (copy.copy, copy.deepcopy, pickle.dumps):
         with pytest.raises(TypeError):
             f(mcomp.Session(graph))
+
+
+def test_the_interpreter_lock_is_released_during_a_run(ctx):
+    """Another thread of Python counts while one long run is in C. It could not, were the lock held: the switch interval is made longer than the run."""
+    import sys
+    n = 1536
+    g = mcomp.Graph("long", context=ctx)
+    g.add_input("x", "float32", [n, n])
+    for i in range(6):
+        g.add_node("MatMul", [f"m{i}" if i else "x", "x"], f"m{i + 1}")
+    g.add_output("m6")
+    e = mcomp.Session(g.finish()).exec()
+    bound = e.bind(np.full((n, n), 1 / n, np.float32))
+    bound._call()
+    marks, stop = [], threading.Event()
+
+    def count():
+        while not stop.is_set():
+            marks.append(time.perf_counter_ns())
+            time.sleep(0.0005)
+
+    old = sys.getswitchinterval()
+    sys.setswitchinterval(60)
+    other = threading.Thread(target=count)
+    try:
+        other.start()
+        start = time.perf_counter_ns()
+        took = bound._call()
+        end = time.perf_counter_ns()
+    finally:
+        sys.setswitchinterval(old)
+        stop.set()
+        other.join()
+    inside = [m for m in marks if start + took // 4 < m < end - took // 4]
+    assert took > 10_000_000 and len(inside) >= 3, (took, len(inside))

@@ -1,0 +1,3 @@
+module mcomp
+
+go 1.19
