@@ -111,7 +111,10 @@ func (t *Tensor) look(p *C.mcomp_tensor) {
 }
 
 // Close frees the elements, once no call uses them.
-func (t *Tensor) Close() { t.close() }
+func (t *Tensor) Close() {
+	runtime.SetFinalizer(t, nil) // else each tensor of a run waits for two collections
+	t.close()
+}
 
 // DType is the element type.
 func (t *Tensor) DType() DType { return t.dtype }

@@ -294,7 +294,6 @@ def test_handles_are_not_copied(graph):
 
 def test_the_interpreter_lock_is_released_during_a_run(ctx):
     """Another thread of Python counts while one long run is in C. It could not, were the lock held: the switch interval is made longer than the run."""
-    import sys
     n = 1536
     g = mcomp.Graph("long", context=ctx)
     g.add_input("x", "float32", [n, n])
