@@ -158,6 +158,10 @@ typedef struct mc_kernels_f32 {
     /* A [m][k] with strides (row, col), one of them 1, into the tier's tiles of rows: out holds (m + 15) * k floats. */
     void (*pack_rows)(const float *a, int64_t row, int64_t col, int64_t m, int64_t k, float *out);
     void (*attention)(const mc_attention_f32 *a);
+    /* Sums of one plane: of (x - mean)^2; of dy and of dy (x - mean). */
+    float (*centred_squares)(const float *x, int64_t n, float mean);
+    void (*centred_sums)(const float *dy, const float *x, int64_t n, float mean, float sum[2]);
+    void (*combine)(const float *dy, const float *x, float *dx, int64_t n, float a, float b, float c); /* dx = (a dy + b x) + c */
     /* Block of 32 queries (lanes), [t][32]: p, the exponentials, becomes p / sum[lane], dp becomes scale p (dp - sum over t of p dp). */
     void (*attention_grad)(float *p, float *dp, int64_t t, const float *sum, float scale);
     void (*scale_rows)(float *y, int64_t ld, int64_t rows, int64_t n, const float *factor); /* row i times factor[i] */

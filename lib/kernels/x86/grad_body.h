@@ -238,3 +238,40 @@ void MC_K(attention_grad)(float *p, float *dp, int64_t t, const float *sum, floa
             v_store(dp + i, v_mul(v_mul(k, v_load(p + i)), v_sub(v_load(dp + i), total)));
     }
 }
+
+/* ---- planes of channel normalisation ---- */
+
+float MC_K(centred_squares)(const float *x, int64_t n, float mean)
+{
+    const mc_v m = v_set1(mean);
+    mc_v s = v_zero();
+    for (int64_t j = 0; j < n; j += 16) {
+        const mc_vm lanes = v_first(n - j);
+        const mc_v d = v_sub(v_load_m(x + j, lanes), m);
+        s = v_sel(lanes, v_add(s, v_mul(d, d)), s);
+    }
+    return v_reduce_add(s);
+}
+
+void MC_K(centred_sums)(const float *dy, const float *x, int64_t n, float mean, float sum[2])
+{
+    const mc_v m = v_set1(mean);
+    mc_v s = v_zero(), t = v_zero();
+    for (int64_t j = 0; j < n; j += 16) {
+        const mc_vm lanes = v_first(n - j);
+        const mc_v d = v_load_m(dy + j, lanes);
+        s = v_add(s, d);
+        t = v_sel(lanes, v_add(t, v_mul(d, v_sub(v_load_m(x + j, lanes), m))), t);
+    }
+    sum[0] = v_reduce_add(s);
+    sum[1] = v_reduce_add(t);
+}
+
+void MC_K(combine)(const float *dy, const float *x, float *dx, int64_t n, float a, float b, float c)
+{
+    const mc_v va = v_set1(a), vb = v_set1(b), vc = v_set1(c);
+    for (int64_t j = 0; j < n; j += 16) {
+        const mc_vm m = v_first(n - j);
+        v_store_m(dx + j, m, v_add(v_add(v_mul(va, v_load_m(dy + j, m)), v_mul(vb, v_load_m(x + j, m))), vc));
+    }
+}

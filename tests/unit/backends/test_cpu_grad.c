@@ -248,6 +248,17 @@ static const grad_row loss_rows[] = {
 };
 ROWS_TEST(loss)
 
+static const grad_row channel_rows[] = {
+    {"batchnorm_training", "", "BatchNormalization", "training_mode=1 momentum=0.7f", "x9,20,7,6 x20 x20 x20 p20", 3, 0, 0, 0},
+    {"batchnorm_training", "", "BatchNormalization", "training_mode=1", "x40,33 x33 x33 x33 p33", 3, 0, 0, 0},
+    {"channel_norm_grad", "mcomp", "ChannelNormGrad", "kind='batch'", "x9,20,7,6 x9,20,7,6 x20", 3, 1e-4, 0, 0},
+    {"channel_norm_grad", "mcomp", "ChannelNormGrad", "kind='batch' epsilon=0.01f", "x40,33 x40,33 x33", 3, 1e-4, 0, 0},
+    {"channel_norm_grad", "mcomp", "ChannelNormGrad", "kind='fixed'", "x9,20,70 x9,20,70 x20 x20 p20", 3, 1e-4, 0, 0},
+    {"channel_norm_grad", "mcomp", "ChannelNormGrad", "kind='instance'", "x5,20,17,19 x5,20,17,19 x20", 3, 1e-4, 0, 0},
+    {"channel_norm_grad", "mcomp", "ChannelNormGrad", "kind='group' num_groups=4", "x5,20,17,19 x5,20,17,19 x20", 3, 1e-4, 0, 0},
+};
+ROWS_TEST(channel)
+
 /* dY, Q, K, V, mask. */
 static const grad_row attention_rows[] = {
     {"attention_grad", "mcomp", "AttentionGrad", "heads=2 scale=0.3f", "x1,5,12 x1,5,8 x1,7,8 x1,7,12", 3, 0, 0, 0},
@@ -309,6 +320,7 @@ int main(void)
     tcase_add_loop_test(t, channel_sums, 0, n);
     tcase_add_loop_test(t, attention, 0, n);
     tcase_add_loop_test(t, conv, 0, n);
+    tcase_add_loop_test(t, channel, 0, n);
     tcase_add_loop_test(t, loss, 0, n);
     tcase_add_loop_test(t, pool, 0, n);
     suite_add_tcase(s, t);
