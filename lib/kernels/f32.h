@@ -151,6 +151,14 @@ typedef struct mc_dropout_f32 {
     float scale;
 } mc_dropout_f32;
 
+/* Sums over a plane, added to out[2]: of x - mean and its square, or with dy: of dy and dy (x - mean). In blocks of 1,024 elements, each in 16
+ * lanes, blocks in double. */
+typedef struct mc_plane_sums_f32 {
+    const float *x, *dy; /* dy may be NULL */
+    float mean;
+    int64_t n;
+} mc_plane_sums_f32;
+
 typedef struct mc_kernels_f32 {
     void (*gemm)(const mc_gemm_f32 *g);
     /* B [k][n] with strides (row, col), one of them 1, into panels [ceil(n/16)][k][16], zero-padded, times scale. */
@@ -158,10 +166,6 @@ typedef struct mc_kernels_f32 {
     /* A [m][k] with strides (row, col), one of them 1, into the tier's tiles of rows: out holds (m + 15) * k floats. */
     void (*pack_rows)(const float *a, int64_t row, int64_t col, int64_t m, int64_t k, float *out);
     void (*attention)(const mc_attention_f32 *a);
-    /* Sums of one plane: of (x - mean)^2; of dy and of dy (x - mean). */
-    float (*centred_squares)(const float *x, int64_t n, float mean);
-    void (*centred_sums)(const float *dy, const float *x, int64_t n, float mean, float sum[2]);
-    void (*combine)(const float *dy, const float *x, float *dx, int64_t n, float a, float b, float c); /* dx = (a dy + b x) + c */
     /* Block of 32 queries (lanes), [t][32]: p, the exponentials, becomes p / sum[lane], dp becomes scale p (dp - sum over t of p dp). */
     void (*attention_grad)(float *p, float *dp, int64_t t, const float *sum, float scale);
     void (*scale_rows)(float *y, int64_t ld, int64_t rows, int64_t n, const float *factor); /* row i times factor[i] */
@@ -197,6 +201,9 @@ typedef struct mc_kernels_f32 {
     void (*adam)(const mc_adam_f32 *s);
     void (*sgd)(const mc_sgd_f32 *s);
     void (*dropout)(const mc_dropout_f32 *d);
+    void (*plane_sums)(const mc_plane_sums_f32 *s, double out[2]);
+    /* y[i] = a p[i] + b q[i] + c */
+    void (*combine)(const float *p, float a, const float *q, float b, float c, float *y, int64_t n);
 } mc_kernels_f32;
 
 #endif

@@ -59,7 +59,7 @@ const mc_op mc_op_Identity = {.name = "Identity", .domain = "", .version = 21, .
 const mc_op mc_op_Dropout = {.name = "Dropout", .domain = "", .version = 13, .since = 12, .min_in = 1, .max_in = 3, .min_out = 1,
                              .max_out = 2, .traits = MC_OP_ELEMENTWISE, .quant = MC_Q_PASS, .infer = infer_dropout,
                              .forward = forward_dropout, .gradient = gradient_dropout};
-/* Input 0, not before the other inputs are there: holds back what is computed again (passes/checkpoint.c). */
+/* Input 0, not before the other inputs are there: holds back what is computed again (passes/recompute.c). */
 const mc_op mc_op_mcomp_After = {.name = "After", .domain = "mcomp", .version = 1, .since = 1, .min_in = 1, .max_in = -1, .min_out = 1,
                                  .max_out = 1, .traits = MC_OP_VIEW, .quant = MC_Q_NONE, .infer = infer, .forward = forward,
                                  .shape_only = ~(uint32_t)1};

@@ -64,18 +64,18 @@ int32_t mc_gradient(mc_graph *g, mc_value *loss, int64_t n_wrt, mc_value *const 
 int32_t mc_expand_gradients(mc_graph *g);
 int mc_is_gradient_operator(const mc_node *n);
 
-/* ---- gradient checkpointing (checkpoint.c) ---- */
-typedef struct mc_checkpoint_options {
+/* ---- gradient checkpointing (recompute.c) ---- */
+typedef struct mc_recompute_options {
     int32_t segments;         /* 0: the square root of the number of values that the backward graph reads */
     const char *const *after; /* NULL-terminated globs of node names: a segment ends after each match (and `segments` means nothing) */
-} mc_checkpoint_options;
-typedef struct mc_checkpoint_report {
+} mc_recompute_options;
+typedef struct mc_recompute_report {
     int32_t segments;
     int64_t nodes; /* computed again */
-} mc_checkpoint_report;
+} mc_recompute_report;
 /* After mc_gradient: values inside segments of the forward graph are not kept for the backward graph but computed again by it.
  * Gradients stay the same to the bit. options and report may be NULL. ARGUMENT for a pattern that matches no node. */
-int32_t mc_checkpoint(mc_graph *g, mc_value *loss, const mc_checkpoint_options *options, mc_checkpoint_report *report);
+int32_t mc_recompute(mc_graph *g, mc_value *loss, const mc_recompute_options *options, mc_recompute_report *report);
 
 /* ---- counting (count.c) ---- */
 /* Adds elements and bytes of the weights, subgraphs included. */

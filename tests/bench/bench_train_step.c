@@ -1,6 +1,6 @@
 /* bench_train_step [shape [threads [rounds [nodes|- [segments]]]]]: one forward and backward pass of a training graph whose weights are inputs,
  * in milliseconds, with the memory of its plan, then the time of each kind of node (or, with `nodes`, of the slowest nodes). With
- * `segments` activations are computed again (mc_checkpoint; 0: about the square root of their number). Shapes: minilm (6 layers x 384,
+ * `segments` activations are computed again (mc_recompute; 0: about the square root of their number). Shapes: minilm (6 layers x 384,
  * 16 x 128 tokens), encoder (4 x 128, 32 x 128), cnn (two 3x3 convolutions on 28 x 28, batch 64), or all. The optimizer is not
  * part of it. anchors/train_step.py times the same three in PyTorch. */
 #include <math.h>
@@ -165,10 +165,10 @@ static void finish(model *m, mc_value *scores, int64_t batch, int64_t classes, i
     need(mc_passes_run(m->g, MC_STAGE_TRAIN, &po), "passes"); /* as the trainer does */
     need(mc_gradient(m->g, loss, m->n_weights, m->weight, grads), "gradient");
     for (int32_t i = 0; i < m->n_weights; i++) need(mc_graph_add_output(m->g, grads[i]), "gradient");
-    const mc_checkpoint_options o = {.segments = segments};
-    mc_checkpoint_report r;
+    const mc_recompute_options o = {.segments = segments};
+    mc_recompute_report r;
     if (segments >= 0) {
-        need(mc_checkpoint(m->g, loss, &o, &r), "checkpoint");
+        need(mc_recompute(m->g, loss, &o, &r), "recompute");
         printf("%d segments, %lld nodes are computed again\n", r.segments, (long long)r.nodes);
     }
     need(mc_infer_graph(m->g), "types");

@@ -139,29 +139,3 @@ void mc_k_f32_attention_grad_ref(float *p, float *dp, int64_t t, const float *su
         for (int64_t i = lane; i < t * MC_ATTENTION_LANES; i += MC_ATTENTION_LANES) dp[i] = (scale * p[i]) * (dp[i] - total);
     }
 }
-
-float mc_k_f32_centred_squares_ref(const float *x, int64_t n, float mean)
-{
-    float s[16] = {0};
-    for (int64_t j = 0; j < n; j++) {
-        const float d = x[j] - mean;
-        s[j & 15] = s[j & 15] + d * d;
-    }
-    return mc_lanes_fold(s);
-}
-
-void mc_k_f32_centred_sums_ref(const float *dy, const float *x, int64_t n, float mean, float sum[2])
-{
-    float s[16] = {0}, t[16] = {0};
-    for (int64_t j = 0; j < n; j++) {
-        s[j & 15] = s[j & 15] + dy[j];
-        t[j & 15] = t[j & 15] + dy[j] * (x[j] - mean);
-    }
-    sum[0] = mc_lanes_fold(s);
-    sum[1] = mc_lanes_fold(t);
-}
-
-void mc_k_f32_combine_ref(const float *dy, const float *x, float *dx, int64_t n, float a, float b, float c)
-{
-    for (int64_t j = 0; j < n; j++) dx[j] = (a * dy[j] + b * x[j]) + c;
-}

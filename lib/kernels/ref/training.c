@@ -43,3 +43,33 @@ void mc_k_f32_dropout_ref(const mc_dropout_f32 *d)
         d->y[i] = word[lane][(e % 64) / 16] >= d->threshold ? d->x[i] * d->scale : 0.0f;
     }
 }
+
+/* Lanes are added as v_reduce_add does it. */
+static float lanes(const float v[16])
+{
+    float t[16];
+    memcpy(t, v, sizeof t);
+    for (int step = 8; step > 0; step /= 2)
+        for (int i = 0; i < step; i++) t[i] += t[i + step];
+    return t[0];
+}
+
+void mc_k_f32_plane_sums_ref(const mc_plane_sums_f32 *s, double out[2])
+{
+    for (int64_t at = 0; at < s->n; at += 1024) {
+        float a[16] = {0.0f}, b[16] = {0.0f};
+        const int64_t end = s->n - at < 1024 ? s->n : at + 1024;
+        for (int64_t i = at; i < end; i++) {
+            const float d = s->x[i] - s->mean, w = s->dy ? s->dy[i] : d;
+            a[(i - at) % 16] += w;
+            b[(i - at) % 16] += w * d;
+        }
+        out[0] += (double)lanes(a);
+        out[1] += (double)lanes(b);
+    }
+}
+
+void mc_k_f32_combine_ref(const float *p, float a, const float *q, float b, float c, float *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) y[i] = p[i] * a + q[i] * b + c;
+}

@@ -84,3 +84,29 @@ void MC_K(dropout)(const mc_dropout_f32 *d)
         }
     }
 }
+
+void MC_K(plane_sums)(const mc_plane_sums_f32 *s, double out[2])
+{
+    const mc_v mean = v_set1(s->mean);
+    for (int64_t at = 0; at < s->n; at += 1024) {
+        mc_v a = v_zero(), b = v_zero();
+        const int64_t end = s->n - at < 1024 ? s->n : at + 1024;
+        for (int64_t i = at; i < end; i += 16) {
+            const mc_vm in = v_first(end - i);
+            const mc_v d = v_sel(in, v_sub(v_load_m(s->x + i, in), mean), v_zero()), w = s->dy ? v_load_m(s->dy + i, in) : d;
+            a = v_add(a, w);
+            b = v_add(b, v_mul(w, d));
+        }
+        out[0] += (double)v_reduce_add(a);
+        out[1] += (double)v_reduce_add(b);
+    }
+}
+
+void MC_K(combine)(const float *p, float a, const float *q, float b, float c, float *y, int64_t n)
+{
+    const mc_v va = v_set1(a), vb = v_set1(b), vc = v_set1(c);
+    for (int64_t i = 0; i < n; i += 16) {
+        const mc_vm in = v_first(n - i);
+        v_store_m(y + i, in, v_add(v_add(v_mul(v_load_m(p + i, in), va), v_mul(v_load_m(q + i, in), vb)), vc));
+    }
+}

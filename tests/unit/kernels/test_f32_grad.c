@@ -130,23 +130,6 @@ START_TEST(attention_grad)
 }
 END_TEST
 
-START_TEST(planes)
-{
-    const mc_kernels *k = mc_kernels_for((mc_isa)_i), *ref = mc_kernels_for(MC_ISA_REF);
-    for (int64_t n = 1; n <= 257; n += n < 34 ? 1 : 17) {
-        const float *x = TAIL(in[X], n), *dy = TAIL(in[DY], n);
-        TAIL(got[0], 3)[0] = k->f32.centred_squares(x, n, 0.3f);
-        TAIL(want[0], 3)[0] = ref->f32.centred_squares(x, n, 0.3f);
-        k->f32.centred_sums(dy, x, n, 0.3f, TAIL(got[0], 3) + 1);
-        ref->f32.centred_sums(dy, x, n, 0.3f, TAIL(want[0], 3) + 1);
-        same(0, 3, "sums of a plane", (int)n);
-        k->f32.combine(dy, x, TAIL(got[1], n), n, 0.5f, -0.25f, 3.0f);
-        ref->f32.combine(dy, x, TAIL(want[1], n), n, 0.5f, -0.25f, 3.0f);
-        same(1, n, "combine", 0);
-    }
-}
-END_TEST
-
 /* Ties, NaN and infinities among the windows. */
 START_TEST(pool2)
 {
@@ -179,7 +162,6 @@ int main(void)
     tcase_add_loop_test(t, softmax_grad, 0, tiers);
     tcase_add_loop_test(t, norm_grad, 0, tiers);
     tcase_add_loop_test(t, blocks, 0, tiers);
-    tcase_add_loop_test(t, planes, 0, tiers);
     tcase_add_loop_test(t, attention_grad, 0, tiers);
     tcase_add_loop_test(t, pool2, 0, tiers);
     suite_add_tcase(s, t);

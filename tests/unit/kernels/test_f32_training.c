@@ -81,6 +81,16 @@ START_TEST(tiers)
         d.y = TAIL(want[U], n);
         ref->f32.dropout(&d);
         same(n);
+        for (int form = 0; form < 2; form++) {
+            double a[2] = {1.0, 2.0}, b[2] = {1.0, 2.0};
+            const mc_plane_sums_f32 p = {.x = TAIL(got[G], n), .dy = form ? TAIL(got[P], n) : NULL, .mean = 0.25f, .n = n};
+            k->f32.plane_sums(&p, a);
+            ref->f32.plane_sums(&p, b);
+            ck_assert_mem_eq(a, b, sizeof a);
+        }
+        k->f32.combine(TAIL(got[P], n), 0.3f, TAIL(got[G], n), -2.0f, 0.7f, TAIL(got[U], n), n);
+        ref->f32.combine(TAIL(got[P], n), 0.3f, TAIL(got[G], n), -2.0f, 0.7f, TAIL(want[U], n), n);
+        same(n);
     }
 }
 END_TEST
@@ -108,6 +118,30 @@ START_TEST(formulas)
         const double gi = 0.5 * (double)g[i] + 0.01 * (double)p[i], b = 0.9 * (double)m[i] + gi;
         ck_assert_double_eq_tol((double)s.b[i], b, 1e-6);
         ck_assert_double_eq_tol((double)s.p[i], (double)p[i] - 0.1 * (gi + 0.9 * b), 1e-6);
+    }
+}
+END_TEST
+
+START_TEST(sums_of_long_planes)
+{
+    static float x[5000], dy[5000];
+    uint64_t seed = 3;
+    double want_[4] = {0.0, 0.0, 0.0, 0.0}, a[2] = {0.0, 0.0}, b[2] = {0.0, 0.0};
+    for (int i = 0; i < 5000; i++) {
+        x[i] = 3.0f + mc_test_random(&seed);
+        dy[i] = mc_test_random(&seed);
+        const double d = (double)x[i] - 3.0;
+        want_[0] += d;
+        want_[1] += d * d;
+        want_[2] += (double)dy[i];
+        want_[3] += (double)dy[i] * d;
+    }
+    const mc_kernels *k = mc_kernels_for((mc_isa)_i);
+    k->f32.plane_sums(&(mc_plane_sums_f32){.x = x, .mean = 3.0f, .n = 5000}, a);
+    k->f32.plane_sums(&(mc_plane_sums_f32){.x = x, .dy = dy, .mean = 3.0f, .n = 5000}, b);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_double_eq_tol(a[i], want_[i], 1e-3);
+        ck_assert_double_eq_tol(b[i], want_[2 + i], 1e-3);
     }
 }
 END_TEST
@@ -140,6 +174,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, tiers, 1, (int)mc_cpu_isa_max() + 1);
     tcase_add_test(t, formulas);
+    tcase_add_loop_test(t, sums_of_long_planes, 0, (int)mc_cpu_isa_max() + 1);
     tcase_add_test(t, mask_is_the_generators);
     suite_add_tcase(s, t);
     return mc_test_main(s);

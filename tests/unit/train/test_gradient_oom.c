@@ -1,4 +1,4 @@
-/* The Nth allocation fails while a model is differentiated, checkpointed and expanded: NO_MEMORY (or it gets by without), everything
+/* The Nth allocation fails while a model is expanded, differentiated and set to recompute: NO_MEMORY (or it gets by without), everything
  * given back, and the same call works afterwards. */
 #include <mcomp/build.h>
 
@@ -64,7 +64,7 @@ static int32_t all_of_it(const mc_graph *m)
     mc_graph *g = NULL;
     MC_TRY(mc_graph_clone(&g, m));
     MC_TRY(mc_expand_gradients(g));
-    MC_TRY(mc_checkpoint(g, mc_graph_find_value(g, "loss"), NULL, NULL));
+    MC_TRY(mc_recompute(g, mc_graph_find_value(g, "loss"), NULL, NULL));
     MC_TRY(mc_graph_remove_dead(g, NULL));
 done:
     mc_graph_destroy(g);

@@ -149,19 +149,19 @@ START_TEST(same_gradients_less_memory)
 {
     static const int64_t batch[] = {2000};
     static const char *const bad[] = {"block1/out", "block?/nothing", NULL}, *const good[] = {"block1/out", "block3/*", "block5/out", NULL};
-    const mc_checkpoint_options options[] = {{0}, {.segments = 3}, {.after = bad}};
+    const mc_recompute_options options[] = {{0}, {.segments = 3}, {.after = bad}};
     const int which = _i / 3, how = _i % 3;
-    mc_checkpoint_report report;
+    mc_recompute_report report;
     uint64_t before, after;
     if (how == 2 && which != 0) return; /* named blocks are in the first net */
     net plain = build(which), less = build(which);
-    mc_checkpoint_options o = options[how];
+    mc_recompute_options o = options[how];
     if (how == 2) {
-        mc_ck_fails(mc_checkpoint(less.g, less.loss, &o, &report), MCOMP_ARGUMENT);
+        mc_ck_fails(mc_recompute(less.g, less.loss, &o, &report), MCOMP_ARGUMENT);
         ck_assert_msg(strstr(mc_error_peek()->message, "nothing") != NULL, "%s", mc_error_peek()->message);
         o.after = good;
     }
-    mc_ck_ok(mc_checkpoint(less.g, less.loss, &o, &report));
+    mc_ck_ok(mc_recompute(less.g, less.loss, &o, &report));
     ck_assert_int_gt(report.nodes, 5);
     ck_assert_int_ge(report.segments, 3);
     if (how == 2) ck_assert_int_eq(report.segments, 4);
@@ -189,8 +189,8 @@ END_TEST
 int main(void)
 {
     mc_ops_register();
-    Suite *s = suite_create("passes/checkpoint");
-    TCase *tc = tcase_create("checkpoint");
+    Suite *s = suite_create("passes/recompute");
+    TCase *tc = tcase_create("recompute");
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, same_gradients_less_memory, 0, 9);
     suite_add_tcase(s, tc);

@@ -193,12 +193,12 @@ static int32_t cut_by_name(const plan *p, const char *const *after, uint8_t *cut
                 if (i + 1 < p->n_list && !cut[i]) *segments += 1;
                 cut[i] = 1;
             }
-        if (!hit) return mc_fail(MCOMP_ARGUMENT, "checkpoint", "no node in front of the loss matches \"%.100s\"", *after);
+        if (!hit) return mc_fail(MCOMP_ARGUMENT, "recompute", "no node in front of the loss matches \"%.100s\"", *after);
     }
     return MCOMP_OK;
 }
 
-static int32_t cut_up(plan *p, const mc_checkpoint_options *o, int32_t *segments)
+static int32_t cut_up(plan *p, const mc_recompute_options *o, int32_t *segments)
 {
     int32_t st = MCOMP_OK, at = 0;
     uint8_t *cut = mc_calloc((size_t)p->n_list + 1, 1);
@@ -287,7 +287,7 @@ static int32_t behind_waits(plan *p, mc_value *v, mc_value **out)
     if (!p->after[v->id]) {
         for (int32_t i = 0; i < p->n_wait; i++) in[1 + i] = p->wait[i];
         MC_TRY(mc_graph_add_node(p->g, "mcomp", "After", 0, v->name, 1 + p->n_wait, in, 1, NULL, &n));
-        n->origin = "checkpoint";
+        n->origin = "recompute";
         n->out[0]->type = v->type;
         MC_TRY(mc_infer_node(p->g, n));
         p->after[v->id] = n->out[0];
@@ -316,7 +316,7 @@ static int32_t compute_again(plan *p, const mc_node *n)
     MC_TRY(mc_str_appendf(&name, "%s.again", n->name));
     MC_TRY(mc_graph_add_node(p->g, n->domain, n->op, n->version, name.data, n->n_in, in, n->n_out, NULL, &copy));
     MC_TRY(mc_node_copy_attrs(copy, n));
-    copy->origin = "checkpoint";
+    copy->origin = "recompute";
     for (int32_t k = 0; k < n->n_out; k++) {
         if (!n->out[k]) continue;
         copy->out[k]->type = n->out[k]->type;
@@ -348,11 +348,11 @@ done:
     return st;
 }
 
-int32_t mc_checkpoint(mc_graph *g, mc_value *loss, const mc_checkpoint_options *o, mc_checkpoint_report *report)
+int32_t mc_recompute(mc_graph *g, mc_value *loss, const mc_recompute_options *o, mc_recompute_report *report)
 {
     int32_t st = MCOMP_OK;
-    const mc_checkpoint_options none = {0};
-    mc_checkpoint_report r = {0};
+    const mc_recompute_options none = {0};
+    mc_recompute_report r = {0};
     plan p = {0};
     MC_TRY(mc_graph_sort(g));
     MC_TRY(mc_infer_graph(g));
