@@ -131,6 +131,8 @@ static int make_trainer(cli *c, job *j, const char *freeze)
     o.output = cli_str(c, "output", NULL);
     o.objective = cli_str(c, "objective", NULL);
     o.augment = cli_str(c, "augment", NULL);
+    o.lr_scale = cli_str(c, "lr-scale", NULL);
+    o.recompute = cli_has(c, "recompute");
     o.no_decay = cli_str(c, "no-decay", NULL);
     o.freeze = freeze;
     o.checkpoint = j->ckpt;
@@ -243,6 +245,8 @@ static const cli_opt opts[] = {
     {"augment", OPT_VALUE, "shift:N[,mirror]  moves images by up to N pixels (and mirrors half of them)"},
     {"optimizer", OPT_VALUE, "adamw|adam|sgd|lamb"},
     {"lr", OPT_VALUE, "R  learning rate"},
+    {"lr-scale", OPT_VALUE, "PATTERN=FACTOR,...  multiplies the rate of matching parameters"},
+    {"recompute", OPT_FLAG, "keeps fewer activations and computes them again: less memory, more time"},
     {"schedule", OPT_VALUE, "cosine|constant|linear|step|one-cycle"},
     {"warmup", OPT_VALUE, "F  fraction of the steps with a rising rate (0.06)"},
     {"epochs", OPT_VALUE, "N  (3)"},
