@@ -131,6 +131,8 @@ static int make_trainer(cli *c, job *j, const char *freeze)
     o.output = cli_str(c, "output", NULL);
     o.objective = cli_str(c, "objective", NULL);
     o.augment = cli_str(c, "augment", NULL);
+    o.lr_scale = cli_str(c, "lr-scale", NULL);
+    o.recompute = cli_has(c, "recompute");
     o.no_decay = cli_str(c, "no-decay", NULL);
     o.freeze = freeze;
     o.checkpoint = j->ckpt;
@@ -163,6 +165,23 @@ done:
     return st;
 }
 
+/* Names of the classes go into the model, so that validation and every later call number them alike. */
+static int name_labels(cli *c, mcomp_graph *g, const mcomp_dataset *d)
+{
+    int st = 0;
+    json_t *list = json_array();
+    if (mcomp_graph_meta(g, "mcomp.labels") || !mcomp_dataset_label_name(d, 0)) goto done;
+    for (int64_t i = 0; mcomp_dataset_label_name(d, i); i++) (void)json_array_append_new(list, json_string(mcomp_dataset_label_name(d, i)));
+    char *text = json_dumps(list, JSON_COMPACT);
+    if (!text) CLI_TRY(cli_fail(c, MCOMP_NO_MEMORY, "", "", "no memory"));
+    st = mcomp_graph_set_meta(g, "mcomp.labels", text);
+    free(text);
+    if (st != 0) st = cli_lib(c, st);
+done:
+    json_decref(list);
+    return st;
+}
+
 static int train(cli *c, job *j, const char *out)
 {
     int st = 0;
@@ -173,6 +192,7 @@ static int train(cli *c, job *j, const char *out)
     if (cli_has(c, "build")) CLI_TRY(cli_built_model(c, cli_str(c, "build", NULL), data, &j->g));
     else CLI_TRY(cli_model(c, c->pos[0], &j->g));
     CLI_TRY(cli_dataset(c, j->g, data, &j->train));
+    CLI_TRY(name_labels(c, j->g, j->train));
     if (valid) CLI_TRY(cli_dataset(c, j->g, valid, &j->valid));
     CLI_TRY(make_trainer(c, j, freeze));
     j->started_ms = cli_now_ms();
@@ -225,6 +245,8 @@ static const cli_opt opts[] = {
     {"augment", OPT_VALUE, "shift:N[,mirror]  moves images by up to N pixels (and mirrors half of them)"},
     {"optimizer", OPT_VALUE, "adamw|adam|sgd|lamb"},
     {"lr", OPT_VALUE, "R  learning rate"},
+    {"lr-scale", OPT_VALUE, "PATTERN=FACTOR,...  multiplies the rate of matching parameters"},
+    {"recompute", OPT_FLAG, "keeps fewer activations and computes them again: less memory, more time"},
     {"schedule", OPT_VALUE, "cosine|constant|linear|step|one-cycle"},
     {"warmup", OPT_VALUE, "F  fraction of the steps with a rising rate (0.06)"},
     {"epochs", OPT_VALUE, "N  (3)"},

@@ -47,6 +47,7 @@ typedef struct mcomp_trainer_options { /* strings are copied; start with _init, 
     const char *no_decay;       /* patterns of parameters without weight decay, besides all vectors; NULL: none */
     const char *objective;      /* classify (NULL); mlm, next-token: texts opened for that objective are their own targets */
     const char *augment;        /* shift:N moves images by up to N pixels, shift:N,mirror mirrors half of them, too; NULL: none */
+    const char *lr_scale;       /* "PATTERN=FACTOR,...": multiplies the rate of matching parameters, the last match counts; NULL: none */
     const char *output;         /* name of the output that the loss looks at; NULL: the first ones */
     const char *checkpoint;     /* file written every checkpoint_every updates and at the end of each epoch; NULL: none */
     double lr;                  /* 0: the optimizer's own (docs/training.md) */
@@ -67,6 +68,9 @@ typedef struct mcomp_trainer_options { /* strings are copied; start with _init, 
     int32_t resume;             /* 1: go on from `checkpoint` if it exists */
     int32_t balance;            /* 1: cross_entropy weighs classes by the inverse of their frequency */
     int32_t keep_last;          /* 1: the result is the last epoch's, not the best one's on the validation data */
+    int32_t recompute;          /* 1: activations between a few kept ones are computed again for the backward pass: less memory, more time, the
+                                 * same bytes (Chen et al., 2016) */
+    int32_t reserved;
     mcomp_train_progress_fn progress;
     void *progress_payload;
 } mcomp_trainer_options;

@@ -45,5 +45,14 @@ static int32_t forward(const mc_op_run *r)
     return MCOMP_OK;
 }
 
+/* No backend case: importing makes constants of them. */
+static const char *const cases[] = {
+    "value_int=-3", "", "i64[]:-3",
+    "value_float=0.5f", "", "f32[]:0.5",
+    "value_ints=[4,5,6]", "", "i64[3]:4 5 6",
+    "", "", "!FORMAT",
+    NULL,
+};
+
 const mc_op mc_op_Constant = {.name = "Constant", .domain = "", .version = 21, .since = 1, .min_in = 0, .max_in = 0, .min_out = 1,
-                              .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_NONE, .infer = infer, .forward = forward};
+                              .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_NONE, .infer = infer, .forward = forward, .cases = cases};

@@ -1,6 +1,6 @@
 /* Optimizer steps: nodes without outputs that write variables in place (they run after everything that reads a variable, graph/sort.c).
  *
- * mcomp.Sgd   P, G, B?, lr, scale?, mask?, apply?           attributes momentum, weight_decay, nesterov
+ * mcomp.Sgd   P, G, lr, B?, scale?, mask?, apply?           attributes momentum, weight_decay, nesterov
  * mcomp.Adam  P, G, M, V, lr, step, scale?, mask?, apply?   attributes beta1, beta2, epsilon, weight_decay, decoupled
  * mcomp.Lamb  as Adam (You et al., 2020): the step is scaled by norm(P) / norm(update)
  *
@@ -37,10 +37,10 @@ static int32_t infer(mc_infer *c)
 {
     int32_t st = MCOMP_OK;
     const int adam = strcmp(c->node->op, "Sgd") != 0;
-    const int32_t lr = adam ? LR : 3;
     MC_TRY(mc_infer_check(c, 0, MC_CLASS_FLOAT));
-    for (int32_t i = 1; i < lr; i++) MC_TRY(need_like_parameter(c, i));
-    MC_TRY(need_scalar(c, lr, MC_CLASS_FLOAT));
+    for (int32_t i = 1; i < 4; i++)
+        if (adam || i != 2) MC_TRY(need_like_parameter(c, i));
+    MC_TRY(need_scalar(c, adam ? LR : 2, MC_CLASS_FLOAT));
     if (adam) MC_TRY(need_scalar(c, STEP, MC_CLASS_INT));
     MC_TRY(need_scalar(c, adam ? SCALE : 4, MC_CLASS_FLOAT));
     MC_TRY(need_like_parameter(c, adam ? MASK : 5));
@@ -129,13 +129,13 @@ static int32_t forward_sgd(const mc_op_run *r)
     const mc_node *node = r->node;
     const int64_t n = mc_tensor_elements(r->in[0]);
     const int nesterov = mc_attr_i(node, "nesterov", 0) != 0;
-    const double lr = scalar(r, 3, 0.0) * (double)mc_attr_f(node, "lr_scale", 1.0f), scale = scalar(r, 4, 1.0);
+    const double lr = scalar(r, 2, 0.0) * (double)mc_attr_f(node, "lr_scale", 1.0f), scale = scalar(r, 4, 1.0);
     if (skipped(r, 6)) return MCOMP_OK;
     MC_DISPATCH_FLOAT(
         r->in[0]->dtype, T,
         {
             T *p = r->in[0]->data;
-            T *b = mc_in(r, 2) ? r->in[2]->data : NULL;
+            T *b = mc_in(r, 3) ? r->in[3]->data : NULL;
             const T *g = r->in[1]->data;
             const T *mask = mc_in(r, 5) ? r->in[5]->data : NULL;
             const T mu = (T)mc_attr_f(node, "momentum", 0.0f);
@@ -159,6 +159,6 @@ static int32_t forward_sgd(const mc_op_run *r)
     const mc_op mc_op_mcomp_##name_ = {.name = #name_, .domain = "mcomp", .version = 1, .since = 1, .min_in = min_, .max_in = in_,          \
                                        .min_out = 0, .max_out = 0, .traits = MC_OP_NO_FOLD, .quant = MC_Q_NONE, .infer = infer,            \
                                        .forward = forward_, .cost = cost};
-STEP_OP(Sgd, 7, 4, forward_sgd)
+STEP_OP(Sgd, 7, 3, forward_sgd)
 STEP_OP(Adam, 9, 6, forward_adam)
 STEP_OP(Lamb, 9, 6, forward_adam)

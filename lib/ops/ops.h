@@ -119,6 +119,9 @@ typedef struct mc_op {
                                                                               one flop an output element */
     int32_t (*gradient)(mc_op_grad *g); /* NULL: none */
     uint32_t shape_only; /* bit i: of input i only the shape is read; its memory may be gone when the node runs */
+    /* Test cases, three strings each, NULL ends: attributes, inputs, outputs as tests/unit/ops/text_case.h reads them. For what
+     * no ONNX backend case covers. NULL: none. */
+    const char *const *cases;
 } mc_op;
 
 /* Tells graph/ how to find descriptors. Idempotent, thread-safe; every creator of graphs calls it (mc_op_find does too). */

@@ -86,3 +86,12 @@ mc_value *mc_loss_target(mc_loss_site *s, const mc_type *type)
     if (s->status == MCOMP_OK) s->status = mc_graph_add_input(s->g, "mcomp.target", type, &s->target);
     return s->status == MCOMP_OK ? s->target : NULL;
 }
+
+mc_value *mc_loss_input(mc_loss_site *s, const char *name, const mc_type *type)
+{
+    mc_value *v = NULL;
+    if (s->status == MCOMP_OK) s->status = mc_graph_add_input(s->g, name, type, &v);
+    if (s->status != MCOMP_OK) return NULL;
+    s->n_inputs++;
+    return v;
+}

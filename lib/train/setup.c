@@ -112,6 +112,30 @@ done:
     return st;
 }
 
+/* The names of the classes go with the model, so that whoever runs it numbers them as it was trained; training and validation must agree. */
+static int32_t labels(mc_fit *f)
+{
+    int32_t st = MCOMP_OK;
+    mc_json *list = NULL;
+    mc_str text = {0};
+    int64_t n = 0;
+    for (; mcomp_dataset_label_name(f->train_set, n); n++) {
+        const char *other = mcomp_dataset_label_name(f->valid_set, n);
+        if (other && strcmp(other, mcomp_dataset_label_name(f->train_set, n)) == 0) continue;
+        (void)mc_fail(MCOMP_DATA, "validation data", "class %lld is \"%.60s\" for training and \"%.60s\" for validation", (long long)n, mcomp_dataset_label_name(f->train_set, n), other ? other : "");
+        return mc_fail_hint("open both with the same labels");
+    }
+    if (n == 0 || mc_graph_get_meta(f->t->model, "mcomp.labels")) return MCOMP_OK;
+    list = mc_json_array();
+    for (int64_t i = 0; i < n; i++) MC_TRY(mc_json_append(list, mc_json_new_string(mcomp_dataset_label_name(f->train_set, i))));
+    MC_TRY(mc_json_dump(list, &text));
+    st = mc_graph_set_meta(f->t->model, "mcomp.labels", text.data);
+done:
+    mc_json_destroy(list);
+    mc_str_free(&text);
+    return st;
+}
+
 static const char *metric_of(const mcomp_trainer *t)
 {
     if (t->o.metric) return t->o.metric;
@@ -130,6 +154,7 @@ int32_t mc_fit_open(mc_fit *f)
     f->metric = metric_of(t);
     MC_TRY(mc_metric_open(&m, f->metric));
     MC_TRY(batch_axes(t));
+    MC_TRY(labels(f));
     MC_TRY(loaders(f));
     if (t->o.balance && !t->ready) MC_TRY(balance(f));
     MC_TRY(mc_trainer_ready(t));

@@ -77,6 +77,7 @@ static int32_t gradients(emitter *e)
         wrt[k++] = s->vars[i].value;
     }
     MC_TRY(mc_gradient(s->g, s->loss, k, wrt, e->grad));
+    if (e->u->recompute) MC_TRY(mc_recompute(s->g, s->loss, NULL, NULL));
     for (int64_t i = 0; i < k; i++) { /* the loss may not depend on some */
         if (!e->grad[i]) continue;
         e->param[e->n] = e->param[i];
@@ -181,6 +182,27 @@ static int decays(const emitter *e, const mc_variable *v)
     return 1;
 }
 
+/* Factor of the last pattern in "PATTERN=FACTOR,..." that matches. */
+static int32_t lr_scale(const emitter *e, const char *name, double *out)
+{
+    const char *p = e->u->lr_scale;
+    *out = 1.0;
+    while (p && *p) {
+        const size_t n = strcspn(p, ",");
+        char item[300], *eq;
+        if (n >= sizeof item) return mc_fail(MCOMP_ARGUMENT, "lr_scale", "a pattern of %zu letters", n);
+        memcpy(item, p, n);
+        item[n] = 0;
+        double factor = 0.0;
+        eq = strrchr(item, '=');
+        if (!eq || mc_parse_f64(eq + 1, &factor) != MCOMP_OK || factor < 0.0) return mc_fail(MCOMP_ARGUMENT, "lr_scale", "\"%.100s\" is not PATTERN=FACTOR", item);
+        *eq = 0;
+        if (mc_glob_match(item, name)) *out = factor;
+        p += n + (p[n] == ',');
+    }
+    return MCOMP_OK;
+}
+
 static int32_t update(emitter *e, int64_t i)
 {
     int32_t st = MCOMP_OK;
@@ -191,17 +213,23 @@ static int32_t update(emitter *e, int64_t i)
     mc_value *in[9] = {e->s->vars[param].value, e->grad[i]}, *mask = NULL;
     mc_node *n;
     int32_t at = 2;
+    double factor = 1.0;
+    MC_TRY(lr_scale(e, e->s->vars[param].name, &factor));
     for (int64_t k = 0; k < e->s->n_vars; k++)
         if (e->s->vars[k].kind == MC_VAR_MASK && e->s->vars[k].of == param) mask = e->s->vars[k].value;
+    if (sgd) in[at++] = e->lr;
     for (int32_t k = 0; k < u->optimizer->slots; k++, at++)
         if (!sgd || u->momentum > 0.0) MC_TRY(companion(e, param, role[k], MC_VAR_SLOT, 0, &in[at]));
-    in[at++] = e->lr;
-    if (!sgd) in[at++] = e->step;
+    if (!sgd) {
+        in[at++] = e->lr;
+        in[at++] = e->step;
+    }
     in[at++] = e->scale;
     in[at++] = mask;
     in[at++] = e->apply;
     MC_TRY(mc_graph_add_node(e->s->g, "mcomp", u->optimizer->op, 0, NULL, at, in, 0, NULL, &n));
     MC_TRY(mc_node_set_f(n, "weight_decay", decays(e, &e->s->vars[param]) ? (float)u->weight_decay : 0.0f));
+    MC_TRY(mc_node_set_f(n, "lr_scale", (float)factor));
     if (sgd) {
         MC_TRY(mc_node_set_f(n, "momentum", (float)u->momentum));
     } else {

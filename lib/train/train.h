@@ -4,8 +4,8 @@
  * BatchNormalization go into training mode), a loss adds its nodes, mc_gradient adds those of the backward pass, and an optimizer adds
  * one node a parameter that writes it in place. The whole step is one plan with one memory block.
  *
- * What pruning, quantization-aware training and distillation plug in: losses of their own (mc_trainer_term), variables that the
- * optimizer masks (MC_VAR_MASK), inputs filled a batch (mc_trainer_feed), and a hook after each step.
+ * What pruning, quantization-aware training and distillation plug in: losses of their own (mc_trainer_add_term) with inputs that are filled
+ * for each batch (mc_trainer_set_feed), masks (mc_trainer_set_mask), and a hook after each update (mc_trainer_set_hook).
  */
 #ifndef MC_TRAIN_H
 #define MC_TRAIN_H
@@ -28,6 +28,7 @@ typedef struct mc_loss_site {
     float smoothing;      /* label smoothing of cross_entropy */
     const float *weight;  /* [n_weight] class weights, or NULL */
     int64_t n_weight;
+    int64_t n_inputs;     /* that terms have added */
 } mc_loss_site;
 typedef mc_value *(*mc_loss_fn)(mc_loss_site *s); /* a scalar: the mean over the batch */
 typedef struct mc_loss {
@@ -38,6 +39,8 @@ typedef struct mc_loss {
 const mc_loss *mc_loss_find(const char *name); /* NULL: unknown, the record names the nearest */
 /* The input that holds the targets of this type (dims may be symbols of the graph). */
 mc_value *mc_loss_target(mc_loss_site *s, const mc_type *type);
+/* An input of a term's own. */
+mc_value *mc_loss_input(mc_loss_site *s, const char *name, const mc_type *type);
 mc_value *mc_loss_node(mc_loss_site *s, const char *op, int32_t n, mc_value *const *in); /* infers; output 0 */
 /* The same with one integer attribute. */
 mc_value *mc_loss_node_i(mc_loss_site *s, const char *op, int32_t n, mc_value *const *in, const char *attr, int64_t v);
@@ -99,9 +102,34 @@ typedef struct mc_update {
     const mc_optimizer *optimizer;
     double weight_decay, momentum, beta1, beta2, epsilon, clip, ema;
     int64_t accumulate;
+    int32_t recompute;    /* 1: gradient checkpointing */
+    const char *lr_scale; /* "PATTERN=FACTOR,...": the rate of matching parameters is multiplied; the last match counts */
     const char *no_decay; /* patterns separated by ',', besides vectors and scalars */
 } mc_update;
 int32_t mc_step_finish(mc_step *s, const mc_update *u);
+
+/* ---- plugging in (plug.c) ------------------------------------------------------------------------------------------------------------ */
+
+/* Another part of the loss: weight * emit(site). It may add inputs of its own (mc_loss_input). All of these before the first step. */
+typedef struct mc_loss_term {
+    mc_value *(*emit)(mc_loss_site *s, void *payload);
+    void *payload;
+    double weight;
+} mc_loss_term;
+int32_t mc_trainer_add_term(mcomp_trainer *t, const mc_loss_term *term);
+void mc_trainer_weigh_loss(mcomp_trainer *t, double weight); /* of the trainer's own loss; 1 unless set */
+/* Fills the inputs that terms have added, in the order they were added, for a batch with these inputs of the model. The tensors stay the
+ * caller's, until the next call. */
+typedef int32_t (*mc_feed_fn)(void *payload, const mcomp_tensor *const *inputs, int64_t n, const mcomp_tensor **extra);
+void mc_trainer_set_feed(mcomp_trainer *t, mc_feed_fn feed, void *payload);
+/* Called after each update; a status that is not OK ends the training with it. */
+typedef int32_t (*mc_hook_fn)(void *payload, mcomp_trainer *t, int64_t updates);
+void mc_trainer_set_hook(mcomp_trainer *t, mc_hook_fn hook, void *payload);
+/* mask: f32 of the parameter's shape, 1 keeps an element, 0 holds it, its gradient and its moments at zero; copied. Before the first step
+ * it makes the parameter masked; later only those may be changed. ARGUMENT: there is no such parameter. */
+int32_t mc_trainer_set_mask(mcomp_trainer *t, const char *parameter, const mc_tensor *mask);
+/* The present value of a parameter, borrowed; NULL if there is none. */
+const mc_tensor *mc_trainer_parameter(mcomp_trainer *t, const char *name);
 
 /* ---- metrics (metric.c) -------------------------------------------------------------------------------------------------------- */
 

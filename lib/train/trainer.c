@@ -21,7 +21,7 @@ int32_t mcomp_trainer_options_init(mcomp_trainer_options *o, uint32_t size)
 static int32_t copy_strings(mcomp_trainer *t)
 {
     const char **all[] = {&t->o.loss, &t->o.optimizer, &t->o.schedule, &t->o.metric, &t->o.precision, &t->o.freeze, &t->o.no_decay, &t->o.output, &t->o.checkpoint,
-                           &t->o.objective, &t->o.augment};
+                           &t->o.objective, &t->o.augment, &t->o.lr_scale};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (*all[i] && !(*all[i] = mc_arena_strdup(t->arena, *all[i]))) return MCOMP_NO_MEMORY;
     return MCOMP_OK;
@@ -74,6 +74,7 @@ int32_t mcomp_trainer_create(mcomp_trainer **out, mcomp_context *ctx, const mcom
     if (t->o.lr == 0.0) t->o.lr = t->optimizer->lr;
     if (t->o.weight_decay < 0.0) t->o.weight_decay = t->optimizer->weight_decay;
     t->total = t->o.max_steps;
+    t->loss_weight = 1.0;
     MC_TRY(mc_graph_clone(&t->model, g->g));
     *out = t;
     return MCOMP_OK;
@@ -90,6 +91,7 @@ void mcomp_trainer_destroy(mcomp_trainer *t)
     for (int64_t i = 0; t->best.weights && i < t->step.n_vars; i++) mc_tensor_destroy(t->best.weights[i]);
     mc_free(t->best.weights);
     mc_step_free(&t->step);
+    mc_trainer_free_plugs(t);
     mcomp_tensor_destroy(t->lr);
     mcomp_tensor_destroy(t->count);
     mcomp_tensor_destroy(t->key);
@@ -140,10 +142,11 @@ static int32_t build(mcomp_trainer *t)
     MC_TRY(mc_step_prepare(s, t->model, frozen));
     mc_loss_site site = {.g = s->g, .out = out, .smoothing = (float)t->o.label_smoothing, .weight = t->weight, .n_weight = t->n_weight};
     MC_TRY(loss_outputs(t, out, 8, &site.n_out));
-    s->loss = t->loss->emit(&site);
-    MC_TRY(site.status);
+    MC_TRY(mc_trainer_emit_loss(t, &site));
+    MC_TRY(mc_trainer_add_masks(t));
     const mc_update u = {.optimizer = t->optimizer, .weight_decay = t->o.weight_decay, .momentum = t->o.momentum, .beta1 = t->o.beta1, .beta2 = t->o.beta2,
-                         .epsilon = t->o.epsilon, .clip = t->o.clip_norm, .ema = t->o.average, .accumulate = t->o.accumulate, .no_decay = t->o.no_decay};
+                         .epsilon = t->o.epsilon, .clip = t->o.clip_norm, .ema = t->o.average, .accumulate = t->o.accumulate, .no_decay = t->o.no_decay,
+                         .recompute = t->o.recompute, .lr_scale = t->o.lr_scale};
     MC_TRY(mc_step_finish(s, &u));
 done:
     return st;
@@ -215,12 +218,15 @@ int32_t mc_trainer_run(mcomp_trainer *t, const mcomp_tensor *const *inputs, cons
     ((int64_t *)t->key->t.data)[0] = (int64_t)t->o.seed;
     ((int64_t *)t->key->t.data)[1] = t->updates * t->o.accumulate + t->micro;
     if (t->micro == 0 && t->o.accumulate > 1) zero_sums(t);
+    if (t->n_extra > 0 && !t->feed) MC_FAIL(MCOMP_INTERNAL, "train", "the loss has inputs that nobody fills");
+    if (t->n_extra > 0) MC_TRY(t->feed(t->feed_payload, inputs, t->n_extra, t->in + t->first_extra));
     MC_TRY(mcomp_exec_run(t->exec, (int32_t)s->g->n_inputs, t->in, (int32_t)s->g->n_outputs, out));
     *loss = *(const float *)out[s->out_loss]->t.data;
     if (s->out_norm >= 0) t->last_norm = (double)*(const float *)out[s->out_norm]->t.data;
     if (!isfinite(*loss)) MC_TRY(mc_trainer_diagnose(t));
     t->micro = last ? 0 : t->micro + 1;
     t->updates += last;
+    if (last && t->hook) MC_TRY(t->hook(t->hook_payload, t, t->updates));
 done:
     return st;
 }

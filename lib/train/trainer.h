@@ -15,6 +15,11 @@ typedef struct mc_train_best {
     mc_tensor **weights;        /* by variable, parameters and moments only; NULL: none yet */
 } mc_train_best;
 
+typedef struct mc_mask {
+    char *parameter;
+    mc_tensor *t;
+} mc_mask;
+
 struct mcomp_trainer {
     mcomp_context *ctx;
     mc_graph *model;          /* as given; its weights are the untrained ones */
@@ -23,6 +28,15 @@ struct mcomp_trainer {
     const mc_loss *loss;
     const mc_optimizer *optimizer;
     const mc_schedule *schedule;
+    mc_loss_term *terms;
+    int64_t n_terms, cap_terms, first_extra, n_extra; /* inputs that terms added */
+    double loss_weight;
+    mc_mask *masks;           /* given before the step was built */
+    int64_t n_masks, cap_masks;
+    mc_feed_fn feed;
+    void *feed_payload;
+    mc_hook_fn hook;
+    void *hook_payload;
     float *weight;            /* class weights */
     int64_t n_weight;
     mc_step step;
@@ -46,6 +60,10 @@ int32_t mc_trainer_weights_into(const mcomp_trainer *t, mc_graph *g, int best);
 int32_t mc_trainer_remember(mcomp_trainer *t); /* current weights become the best ones */
 /* Names the first node whose output is not finite for these inputs (diagnose.c); returns DIVERGED. */
 int32_t mc_trainer_diagnose(mcomp_trainer *t);
+/* Own loss and terms as one scalar of the step graph; masks as variables (plug.c). */
+int32_t mc_trainer_emit_loss(mcomp_trainer *t, mc_loss_site *site);
+int32_t mc_trainer_add_masks(mcomp_trainer *t);
+void mc_trainer_free_plugs(mcomp_trainer *t);
 int32_t mc_trainer_run(mcomp_trainer *t, const mcomp_tensor *const *inputs, const mcomp_tensor *target, float *loss);
 
 #endif

@@ -235,6 +235,21 @@ def tokenizers(tmp):
     exits(0, "quantize", out, "--scheme", "int8-dynamic", "-o", f"{tmp}/tok/other.onnx", "-f")
 
 
+def class_names(tmp):
+    """Names of classes are numbered bytewise, kept in the model, and the same for data that have only some of them."""
+    rows, out = ["red apple\tfruit", "green pear\tfruit", "fast car\tvehicle", "old bus\tvehicle", "big dog\tanimal", "small cat\tanimal"] * 10, f"{tmp}/names.onnx"
+    for name, some in (("all", rows), ("some", [r for r in rows if "vehicle" in r]), ("odd", ["a\tplanet"])):
+        with open(f"{tmp}/{name}.tsv", "w") as f:
+            f.write("text\tlabel\n" + "\n".join(some) + "\n")
+    train = ["train", "--build", "text-cnn", "--data", f"{tmp}/all.tsv", "--tokenizer", "bytes", "--max-length", "16", "--epochs", "6", "--lr", "0.01", "-o", out]
+    exits(2, *train, "--valid", f"{tmp}/odd.tsv")
+    answer(0, *train, "--valid", f"{tmp}/some.tsv", keys=("best",))
+    with open(out, "rb") as f:
+        check(b'["animal","fruit","vehicle"]' in f.read(), "the names are in the model")
+    j = answer(0, "eval", out, "--data", f"{tmp}/some.tsv", "--max-length", "16", keys=("metric", "per_class"))
+    check(j["metric"]["value"] > 0.9, f"one class alone keeps its number: {j['metric']}")
+
+
 def streams(tmp):
     """A language model on one stream: trained, with its characters beside it, and measured on the next id of every position."""
     text, out = f"{tmp}/s.txt", f"{tmp}/lm.onnx"
@@ -265,6 +280,7 @@ def main():
             safetensors(tmp)
             tokenizers(tmp)
             streams(tmp)
+            class_names(tmp)
     elif os.environ.get("CI") == "true":
         check(False, "no test data under CI")
     else:

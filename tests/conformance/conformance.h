@@ -46,6 +46,10 @@ int conf_unpack(const char *archive, const char *dir);
 void conf_count(const conf_result *r);
 int32_t conf_total(int class);
 void conf_print_table(void);
+/* An operator of ONNX that runs in a case that passed; rows of ops.def without such a case, and without cases of their own, are
+ * named: how many. */
+void conf_covers(const char *op);
+int32_t conf_uncovered(void);
 /* docs/conformance.md: written, or compared with the file. 0 = fine. */
 int conf_docs(const char *path, int write);
 

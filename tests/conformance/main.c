@@ -127,6 +127,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < (o.quick ? 3 : 5); i++)
         if (!run_suite(&o, suites[i])) return 1;
     conf_print_table();
+    if (o.session && !o.quick && o.n_filter == 0) bad |= conf_uncovered() > 0;
     if (o.write) bad |= conf_docs(o.write, 1);
     if (o.check) bad |= conf_docs(o.check, 0);
     if (conf_total(CONF_PASS) < o.least) {

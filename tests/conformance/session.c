@@ -88,6 +88,8 @@ void conf_case_session(const conf_case *c, conf_result *r)
     }
 done:
     if (st != MCOMP_OK && r->class == CONF_PASS) conf_failed(r, st, 0);
+    for (int64_t i = 0; r->class == CONF_PASS && i < info.n_nodes; i++)
+        if (mcomp_graph_node(g, i, &node) == MCOMP_OK) conf_covers(node.op);
     mcomp_exec_destroy(e);
     mcomp_session_destroy(s);
     mcomp_graph_destroy(g);

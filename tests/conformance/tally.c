@@ -76,6 +76,31 @@ void conf_print_table(void)
     printf("%-32s %6d %8d %6d\n", "all", total[CONF_PASS], total[CONF_REFUSED], total[CONF_WRONG]);
 }
 
+/* ---- which rows have a case ---- */
+
+static mc_map *covered;
+
+void conf_covers(const char *op)
+{
+    if (!covered) covered = mc_map_create();
+    if (covered && mc_map_put(covered, op, 1) != MCOMP_OK) mc_error_clear();
+}
+
+int32_t conf_uncovered(void)
+{
+    const mc_op *const *table;
+    const int32_t n = mc_op_all(&table);
+    int32_t missing = 0;
+    for (int32_t i = 0; i < n; i++) {
+        if (strcmp(table[i]->domain, "mcomp") == 0 || table[i]->cases || mc_map_get(covered, table[i]->name, NULL)) continue;
+        printf("%s: no backend case runs it; give it cases (mc_op.cases)\n", table[i]->name);
+        missing++;
+    }
+    mc_map_destroy(covered);
+    covered = NULL;
+    return missing;
+}
+
 /* ---- docs/conformance.md ---- */
 
 static const char head[] =

@@ -353,6 +353,7 @@ class mcomp_trainer_options(Structure):
         ("no_decay", c_char_p),
         ("objective", c_char_p),
         ("augment", c_char_p),
+        ("lr_scale", c_char_p),
         ("output", c_char_p),
         ("checkpoint", c_char_p),
         ("lr", c_double),
@@ -375,6 +376,8 @@ class mcomp_trainer_options(Structure):
         ("resume", c_int32),
         ("balance", c_int32),
         ("keep_last", c_int32),
+        ("recompute", c_int32),
+        ("reserved", c_int32),
         ("progress", mcomp_train_progress_fn),
         ("progress_payload", c_void_p),
     ]

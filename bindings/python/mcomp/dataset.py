@@ -10,6 +10,7 @@ from ._handle import Exclusive, Raw
 from ._lib import check, integer, keep_exception, lib, quick, text, utf8
 from ._records import options, unknown
 from .dtypes import PACKED
+from .tokenizer import Tokenizer
 
 
 def by_name(sample, ports, what="sample"):
@@ -64,7 +65,7 @@ def _rows(port, a):
 class Dataset(Exclusive):
     """Samples 0..len-1, each one array an input of `graph` and optionally a label. One call at a time.
 
-    Dataset(graph, "data.npz@limit=100")             a data argument (docs/data.md), options as keywords
+    Dataset(graph, "data.npz@limit=100")             a data argument (docs/data.md), options as keywords; tokenizer also a Tokenizer
     Dataset.from_arrays(graph, {"x": a}, labels=l)   samples on the first axis, as in an .npz file
     Dataset.from_sequence(graph, items)              anything with len() and [i]; items are samples, or (sample, label)
     Dataset.from_function(graph, n, fetch)           fetch(i) gives sample i, or (sample, label)
@@ -74,7 +75,12 @@ class Dataset(Exclusive):
     if every value survives. What a function raises is raised from the call that asked for the sample."""
 
     def __init__(self, graph, argument, *, context=None, **fields):
+        given = fields.get("tokenizer")
+        raw = given._open() if isinstance(given, Tokenizer) else None
+        if raw is not None:
+            fields = {k: v for k, v in fields.items() if k != "tokenizer"}
         o = options(_ffi.mcomp_dataset_options, fields)
+        o.tokenizer_handle = raw.pointer if raw is not None else None
         from os import PathLike, fspath
         argument = fspath(argument) if isinstance(argument, PathLike) else argument
         self._take(graph, context, "mcomp_dataset_open", (utf8(argument, "argument"), o))
@@ -188,6 +194,13 @@ class Dataset(Exclusive):
     def label_names(self):
         """Names of the classes, as far as they are known."""
         return self._texts(quick.mcomp_dataset_label_name)
+
+    @property
+    def tokenizer(self):
+        """What texts go through here, as a Tokenizer of its own; None when there are none."""
+        with self._alone() as raw:
+            t = quick.mcomp_dataset_tokenizer(raw.pointer)
+            return None if t is None else Tokenizer._share(t)
 
     @property
     def warnings(self):

@@ -145,10 +145,10 @@ static int32_t run_sgd(const mc_cpu_step *s, const mcomp_run_args *a)
     const mc_node *n = s->node;
     if (skipped(s, a, 6)) return MCOMP_OK;
     step_work w = {.s = s, .is_sgd = 1,
-                   .sgd = {.p = data(s, a, 0), .g = data(s, a, 1), .b = data(s, a, 2), .mask = data(s, a, 5),
+                   .sgd = {.p = data(s, a, 0), .g = data(s, a, 1), .b = data(s, a, 3), .mask = data(s, a, 5),
                            .n = mc_cpu_elements(mc_cpu_in(s, a, 0)), .scale = scale ? *scale : 1.0f, .l2 = mc_attr_f(n, "weight_decay", 0.0f),
                            .momentum = mc_attr_f(n, "momentum", 0.0f), .nesterov = mc_attr_i(n, "nesterov", 0) != 0,
-                           .lr = (float)((double)*data(s, a, 3) * (double)mc_attr_f(n, "lr_scale", 1.0f))}};
+                           .lr = (float)((double)*data(s, a, 2) * (double)mc_attr_f(n, "lr_scale", 1.0f))}};
     mc_cpu_split(s, a, blocks(w.sgd.n), BLOCK, step_block, &w);
     return MCOMP_OK;
 }

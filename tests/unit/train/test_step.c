@@ -1,5 +1,7 @@
 /* One training step: losses and weights against a plain implementation in double, accumulation, clipping, schedules, batch statistics,
  * dropout, freezing, equal bits for all thread counts, losses that are not finite. */
+#include <mcomp/build.h>
+
 #include "net.h"
 
 /* ---- the MLP of net.h by hand ---- */
@@ -308,6 +310,153 @@ START_TEST(batch_moments)
 }
 END_TEST
 
+START_TEST(recomputing_changes_no_bit)
+{
+    mcomp_graph *deep = NULL;
+    mcomp_build_options b;
+    mcomp_tensor *in[2], *label;
+    mcomp_trainer_info i[2];
+    float loss[2];
+    mc_ck_ok(mcomp_build_options_init(&b, sizeof b));
+    b.classes = 3;
+    b.vocab = 30;
+    b.length = 16;
+    mc_ck_ok(mcomp_graph_build(&deep, ctx, "encoder:layers=6,hidden=32,heads=2,ffn=64", &b));
+    for (int k = 0; k < 2; k++) {
+        mc_ck_ok(mcomp_tensor_create(&in[k], MCOMP_I64, 2, (const int64_t[]){32, 16}));
+        for (int64_t j = 0; j < 512; j++) ((int64_t *)mcomp_tensor_data(in[k]))[j] = k ? 1 : j * 7 % 30;
+    }
+    mc_ck_ok(mcomp_tensor_create(&label, MCOMP_I64, 1, (const int64_t[]){32}));
+    mcomp_trainer *t[2];
+    for (int k = 0; k < 2; k++) {
+        o.recompute = k;
+        t[k] = net_trainer(ctx, deep, &o);
+        for (int s = 0; s < 3; s++) mc_ck_ok(mcomp_trainer_step(&loss[k], t[k], 2, (const mcomp_tensor *const *)in, label));
+        i[k].size = sizeof i[k];
+        mc_ck_ok(mcomp_trainer_info_get(t[k], &i[k]));
+    }
+    ck_assert(loss[0] == loss[1] && net_same(t[0], t[1]));
+    ck_assert_msg(i[1].plan_bytes < i[0].plan_bytes * 7 / 10, "%llu bytes instead of %llu", (unsigned long long)i[1].plan_bytes, (unsigned long long)i[0].plan_bytes);
+    for (int k = 0; k < 2; k++) {
+        mcomp_trainer_destroy(t[k]);
+        mcomp_tensor_destroy(in[k]);
+    }
+    mcomp_tensor_destroy(label);
+    mcomp_graph_destroy(deep);
+}
+END_TEST
+
+static float weight_of(mcomp_trainer *t, const char *name, int64_t i) { return ((const float *)mc_trainer_parameter(t, name)->data)[i]; }
+
+START_TEST(rate_by_pattern)
+{
+    o.lr_scale = "*=0.5,b*=0";
+    o.weight_decay = 0.0;
+    o.optimizer = "sgd";
+    o.momentum = 0.0;
+    mcomp_trainer *t = net_trainer(ctx, g, &o);
+    o.lr_scale = NULL;
+    mcomp_trainer *plain = net_trainer(ctx, g, &o);
+    const float w = weight_of(t, "w2", 4), b = weight_of(t, "b2", 1);
+    (void)net_steps(t, 0, 1, 16);
+    (void)net_steps(plain, 0, 1, 16);
+    ck_assert(weight_of(t, "b2", 1) == b && weight_of(plain, "b2", 1) != b);
+    ck_assert_double_eq_tol((double)(weight_of(t, "w2", 4) - w), 0.5 * (double)(weight_of(plain, "w2", 4) - w), 1e-7);
+    mcomp_trainer_destroy(t);
+    mcomp_trainer_destroy(plain);
+    o.lr_scale = "w1";
+    t = net_trainer(ctx, g, &o);
+    mc_ck_fails(mc_trainer_parameter(t, "w1") ? MCOMP_OK : mc_error_peek()->code, MCOMP_ARGUMENT);
+    mcomp_trainer_destroy(t);
+}
+END_TEST
+
+/* Moments, too: an element that comes back starts afresh. The mask may change while the training runs. */
+START_TEST(masks_hold_elements_at_zero)
+{
+    mc_tensor *mask = NULL;
+    const mc_shape s = {.rank = 2, .dim = {IN, HIDDEN}};
+    mc_ck_ok(mc_tensor_create(&mask, MCOMP_F32, &s));
+    for (int64_t i = 0; i < IN * HIDDEN; i++) ((float *)mask->data)[i] = (float)(i % 3 != 0);
+    mcomp_trainer *t = net_trainer(ctx, g, &o);
+    mc_ck_ok(mc_trainer_set_mask(t, "w1", mask));
+    (void)net_steps(t, 0, 10, 16);
+    for (int64_t i = 0; i < IN * HIDDEN; i++) ck_assert((weight_of(t, "w1", i) == 0.0f) == (i % 3 == 0));
+    ((float *)mask->data)[0] = 1.0f;
+    ((float *)mask->data)[1] = 0.0f;
+    mc_ck_ok(mc_trainer_set_mask(t, "w1", mask));
+    ck_assert(weight_of(t, "w1", 1) == 0.0f);
+    (void)net_steps(t, 10, 15, 16);
+    ck_assert(weight_of(t, "w1", 0) != 0.0f && weight_of(t, "w1", 1) == 0.0f && weight_of(t, "w1", 3) == 0.0f);
+    mc_ck_fails(mc_trainer_set_mask(t, "w2", mask), MCOMP_ARGUMENT);
+    mcomp_trainer_destroy(t);
+    t = net_trainer(ctx, g, &o);
+    mc_ck_ok(mc_trainer_set_mask(t, "w2", mask));
+    ck_assert(mc_trainer_parameter(t, "w2") == NULL && mc_error_peek()->code == MCOMP_SHAPE);
+    mcomp_trainer_destroy(t);
+    mc_tensor_destroy(mask);
+}
+END_TEST
+
+/* A term that pulls the logits to numbers that the feed gives: alone it is the mean squared error. */
+static mc_value *pull(mc_loss_site *s, void *payload)
+{
+    mc_value *want = mc_loss_input(s, "want", &s->out[0]->type), *d = mc_loss_node(s, "Sub", 2, (mc_value *[]){s->out[0], want});
+    *(int *)payload += 1;
+    return mc_loss_mean(s, mc_loss_node(s, "Mul", 2, (mc_value *[]){d, d}));
+}
+
+static int32_t give(void *payload, const mcomp_tensor *const *inputs, int64_t n, const mcomp_tensor **extra)
+{
+    ck_assert(n == 1 && inputs[0]->t.shape.dim[0] == 8);
+    extra[0] = payload;
+    return MCOMP_OK;
+}
+
+static int32_t stop_at_3(void *payload, mcomp_trainer *t, int64_t updates)
+{
+    (void)t;
+    *(int64_t *)payload = updates;
+    return updates < 3 ? MCOMP_OK : mc_fail(MCOMP_CANCELLED, "test", "three are enough");
+}
+
+START_TEST(terms_feed_and_hook)
+{
+    int emitted = 0;
+    int64_t seen = 0;
+    float loss = 0.0f, own = 0.0f;
+    mcomp_tensor *want = NULL, *x, *label;
+    mc_ck_ok(mcomp_tensor_create(&want, MCOMP_F32, 2, (const int64_t[]){8, CLASSES}));
+    net_batch(0, 8, &x, &label);
+    o.loss = "cross_entropy";
+    mcomp_trainer *base = net_trainer(ctx, g, &o), *t = net_trainer(ctx, g, &o), *only = net_trainer(ctx, g, &o);
+    mc_ck_ok(mcomp_trainer_step(&own, base, 1, (const mcomp_tensor *const[]){x}, label));
+    mc_ck_ok(mc_trainer_add_term(only, &(mc_loss_term){pull, &emitted, 1.0}));
+    mc_trainer_weigh_loss(only, 0.0);
+    mc_trainer_set_feed(only, give, want);
+    float squares = 0.0f;
+    mc_ck_ok(mcomp_trainer_step(&squares, only, 1, (const mcomp_tensor *const[]){x}, label));
+    mc_ck_ok(mc_trainer_add_term(t, &(mc_loss_term){pull, &emitted, 2.0}));
+    mc_trainer_weigh_loss(t, 0.25);
+    mc_trainer_set_feed(t, give, want);
+    mc_trainer_set_hook(t, stop_at_3, &seen);
+    mc_ck_ok(mcomp_trainer_step(&loss, t, 1, (const mcomp_tensor *const[]){x}, label));
+    ck_assert(emitted == 2);
+    ck_assert_double_eq_tol((double)loss, 0.25 * (double)own + 2.0 * (double)squares, 1e-6);
+    for (int s = 0; s < 2; s++) {
+        const int32_t st = mcomp_trainer_step(&loss, t, 1, (const mcomp_tensor *const[]){x}, label);
+        ck_assert(st == (s ? MCOMP_CANCELLED : MCOMP_OK));
+    }
+    ck_assert_int_eq(seen, 3);
+    mcomp_trainer_destroy(base);
+    mcomp_trainer_destroy(t);
+    mcomp_trainer_destroy(only);
+    mcomp_tensor_destroy(want);
+    mcomp_tensor_destroy(x);
+    mcomp_tensor_destroy(label);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("train/step");
@@ -321,6 +470,10 @@ int main(void)
     tcase_add_test(t, not_finite);
     tcase_add_test(t, average_of_the_weights);
     tcase_add_test(t, batch_moments);
+    tcase_add_test(t, recomputing_changes_no_bit);
+    tcase_add_test(t, rate_by_pattern);
+    tcase_add_test(t, masks_hold_elements_at_zero);
+    tcase_add_test(t, terms_feed_and_hook);
     suite_add_tcase(s, t);
     return mc_test_main(s);
 }
