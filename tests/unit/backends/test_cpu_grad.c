@@ -254,6 +254,16 @@ static const grad_row channel_rows[] = {
 };
 ROWS_TEST(channel)
 
+/* X W R B lengths h0 c0 P, dY dY_h dY_c. */
+static const grad_row lstm_rows[] = {
+    {"lstm:", "", "LSTM", "hidden_size=9", "x7,3,5 x1,36,5 x1,36,9 x1,72", 3, 0, 0, 0},
+    {"lstm:", "", "LSTM", "hidden_size=17 direction='bidirectional'", "x6,33,20 x2,68,20 x2,68,17", 3, 0, 0, 0},
+    {"lstm_grad", "mcomp", "RecurrentGrad", "of='LSTM' hidden_size=9", "x7,3,5 x1,36,5 x1,36,9 x1,72 - x1,3,9 x1,3,9 - x7,1,3,9 x1,3,9 x1,3,9", 7, 5e-5, 0, 0},
+    {"lstm_grad", "mcomp", "RecurrentGrad", "of='LSTM' hidden_size=17 direction='bidirectional'", "x6,33,20 x2,68,20 x2,68,17 x2,136 - - - - x6,2,33,17 - -", 7, 1e-4, 0, 0},
+    {"lstm_grad", "mcomp", "RecurrentGrad", "of='LSTM' hidden_size=64 direction='reverse'", "x20,40,33 x1,256,33 x1,256,64 - - - - - - x1,40,64 -", 7, 1e-4, 0, 0},
+};
+ROWS_TEST(lstm)
+
 /* dY, Q, K, V, mask. */
 static const grad_row attention_rows[] = {
     {"attention_grad", "mcomp", "AttentionGrad", "heads=2 scale=0.3f", "x1,5,12 x1,5,8 x1,7,8 x1,7,12", 3, 0, 0, 0},
@@ -334,6 +344,7 @@ int main(void)
     tcase_add_loop_test(t, channel_sums, 0, n);
     tcase_add_loop_test(t, attention, 0, n);
     tcase_add_loop_test(t, conv, 0, n);
+    tcase_add_loop_test(t, lstm, 0, n);
     tcase_add_loop_test(t, channel, 0, n);
     tcase_add_loop_test(t, loss, 0, n);
     tcase_add_loop_test(t, pool, 0, n);
