@@ -93,6 +93,10 @@ START_TEST(bpe_merges_by_rank_leftmost_first)
     t = make(at("b.json"));
     IDS(t, "abcxx\xe4\xb8\xadyc", 3, 2, 6, 2);
     mcomp_tokenizer_destroy(t);
+    put("c.json", "{\"model\":{\"type\":\"BPE\",\"unk_token\":null,\"vocab\":{\"[UNK]\":0,\"a\":1},\"merges\":[]}}"); /* a token of that name is none that was asked for */
+    t = make(at("c.json"));
+    IDS(t, "axa", 1, 1);
+    mcomp_tokenizer_destroy(t);
 }
 END_TEST
 
