@@ -66,6 +66,23 @@ done:
     return st;
 }
 
+/* QConv on channels-last in[0], in the place of ConvInteger. */
+static int32_t make_conv(mc_graph *g, const product *p, mc_value *const in[7], mc_node **c)
+{
+    int32_t st = MCOMP_OK;
+    const mc_type *y = &p->last->out[0]->type;
+    int64_t last[MC_MAX_RANK];
+    mc_channels_last_perm(y->rank, last);
+    MC_TRY(mc_rewrite_begin(g, "mcomp", "QConv", "dynamic_conv", p->conv, 7, in, c));
+    MC_TRY(mc_copy_window(*c, p->conv));
+    (*c)->out[0]->type = *y;
+    for (int32_t i = 0; i < y->rank; i++) (*c)->out[0]->type.dim[i] = y->dim[last[i]];
+    st = mc_rewrite_end(g, *c, p->conv, NULL);
+done:
+    return st;
+}
+
+/* Weights around another zero point are the sum of two: the second product is the first one's residual. */
 static int32_t replace(mc_graph *g, const product *p)
 {
     int32_t st = MCOMP_OK;
@@ -74,19 +91,21 @@ static int32_t replace(mc_graph *g, const product *p)
     const int32_t rank = n->in[1]->type.rank;
     const int64_t m = mc_dim_at(n->in[1], 0);
     int64_t last[MC_MAX_RANK], first[MC_MAX_RANK];
-    mc_value *in[7] = {NULL, NULL, NULL, NULL, NULL, p->q->out[1], p->q->out[2]}, *out;
+    mc_value *in[7] = {NULL, NULL, NULL, NULL, NULL, p->q->out[1], p->q->out[2]}, *w = NULL, *rest = NULL, *out;
     if (rank < 3 || rank > 4 || m < 1 || y->type.rank != rank || n->in[0]->type.rank != rank) return MCOMP_OK;
-    MC_TRY(mc_symmetric_s8(g, n->in[1], n->n_in > 3 ? n->in[3] : NULL, &in[1]));
-    if (in[1]) MC_TRY(weight_scales(g, p, m, rank, &in[2]));
-    if (!in[1] || !in[2]) return MCOMP_OK;
+    MC_TRY(mc_split_s8(g, n->in[1], n->n_in > 3 ? n->in[3] : NULL, 0, &w, &rest));
+    if (w) MC_TRY(weight_scales(g, p, m, rank, &in[2]));
+    if (!w || !in[2]) return MCOMP_OK;
     mc_channels_last_perm(rank, last);
     mc_channels_first_perm(rank, first);
     MC_TRY(mc_transposed(g, "dynamic_conv", n->in[0], rank, last, &in[0]));
-    MC_TRY(mc_rewrite_begin(g, "mcomp", "QConv", "dynamic_conv", n, 7, in, &c));
-    MC_TRY(mc_copy_window(c, n));
-    c->out[0]->type = y->type;
-    for (int32_t i = 0; i < rank; i++) c->out[0]->type.dim[i] = y->type.dim[last[i]];
-    MC_TRY(mc_rewrite_end(g, c, n, NULL));
+    if (rest) {
+        in[1] = rest;
+        MC_TRY(make_conv(g, p, in, &c));
+        in[4] = c->out[0];
+    }
+    in[1] = w;
+    MC_TRY(make_conv(g, p, in, &c));
     MC_TRY(mc_node_inherit(c, p->last, "dynamic_conv"));
     MC_TRY(mc_transposed(g, "dynamic_conv", c->out[0], rank, first, &out));
     out->type = y->type;
