@@ -158,12 +158,24 @@ static void count_blocks(matrix_work *w)
     w->column_blocks = (w->p->n + w->columns - 1) / w->columns;
 }
 
+/* Rows of a block: whole tiles; among a few sizes the one that leaves the smallest rest after a multiple of four equal tasks. */
+static int64_t rows_of(int64_t m, int64_t column_blocks)
+{
+    int64_t rows = even(m, (m + ROWS - 1) / ROWS, TILE), least = m;
+    for (int64_t r = ROWS; r >= ROWS / 4 * 3; r -= TILE)
+        if (m >= 4 * ROWS && m / r * column_blocks % 4 == 0 && m % r < least) {
+            rows = r;
+            least = m % r;
+        }
+    return rows;
+}
+
 static void cut(matrix_work *w)
 {
     const mc_cpu_matrix *p = w->p;
     const double one = (double)p->m * (double)p->n * (double)p->k;
-    w->rows = even(p->m, (p->m + ROWS - 1) / ROWS, TILE);
     w->columns = even(p->n, (p->n + COLUMNS - 1) / COLUMNS, 32);
+    w->rows = rows_of(p->m, (p->n + w->columns - 1) / w->columns);
     count_blocks(w);
     w->splits = parts(w, w->row_blocks * w->column_blocks);
     while (w->row_blocks * w->column_blocks * w->splits * w->batches < MIN_TASKS && w->rows > 4 * TILE &&
