@@ -122,6 +122,7 @@ static int make_trainer(cli *c, job *j, const char *freeze)
     int st = 0;
     mcomp_trainer_options o;
     CLI_LIB(mcomp_trainer_options_init(&o, sizeof o));
+    if (cli_has(c, "build")) CLI_LIB(mcomp_build_training(&o, cli_str(c, "build", NULL)));
     CLI_TRY(read_numbers(c, &o));
     o.loss = cli_str(c, "loss", NULL);
     o.optimizer = cli_str(c, "optimizer", NULL);
@@ -249,7 +250,7 @@ static const cli_opt opts[] = {
     {"recompute", OPT_FLAG, "keeps fewer activations and computes them again: less memory, more time"},
     {"schedule", OPT_VALUE, "cosine|constant|linear|step|one-cycle"},
     {"warmup", OPT_VALUE, "F  fraction of the steps with a rising rate (0.06)"},
-    {"epochs", OPT_VALUE, "N  (3)"},
+    {"epochs", OPT_VALUE, "N  (3; a fresh model: what suits its kind)"},
     {"steps", OPT_VALUE, "N  stops after N updates"},
     {"accumulate", OPT_VALUE, "N  batches an update (1)"},
     {"weight-decay", OPT_VALUE, "W"},

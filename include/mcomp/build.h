@@ -13,7 +13,7 @@
 #ifndef MCOMP_BUILD_H
 #define MCOMP_BUILD_H
 
-#include <mcomp/graph.h>
+#include <mcomp/trainer.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -31,6 +31,8 @@ typedef struct mcomp_build_options { /* what the description leaves open; 0: unk
 MCOMP_API int32_t mcomp_build_options_init(mcomp_build_options *o, uint32_t size);
 /* The caller owns *out. Codes: ARGUMENT (unknown kind or key: the nearest is named; a size is missing), RANGE, SHAPE, NO_MEMORY. */
 MCOMP_API int32_t mcomp_graph_build(mcomp_graph **out, mcomp_context *ctx, const char *spec, const mcomp_build_options *options);
+/* Sets epochs, batch and lr to what suits a fresh model of this kind (docs/training.md); o comes from mcomp_trainer_options_init. */
+MCOMP_API int32_t mcomp_build_training(mcomp_trainer_options *o, const char *spec);
 /* *text: 1 if this kind takes token ids, 0 if it takes numbers. */
 MCOMP_API int32_t mcomp_build_is_text(const char *spec, int32_t *text);
 

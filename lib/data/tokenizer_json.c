@@ -61,12 +61,11 @@ static int32_t first_of(const mc_tokenizer *t, const char *const *names)
 /* Ids by the names that models use; padding by what the file says. */
 static void find_roles(mc_tokenizer *t, const mc_json *root)
 {
-    static const char *const pads[] = {"[PAD]", "<pad>", "<|pad|>", "<|endoftext|>", "</s>", NULL}, *const masks[] = {"[MASK]", "<mask>", "<|mask|>", NULL}, *const unks[] = {"[UNK]", "<unk>", NULL};
+    static const char *const pads[] = {"[PAD]", "<pad>", "<|pad|>", "<|endoftext|>", "</s>", NULL}, *const masks[] = {"[MASK]", "<mask>", "<|mask|>", NULL};
     int64_t id = -1;
     (void)mc_json_int(mc_json_get(mc_json_get(root, "padding"), "pad_id"), &id);
     t->pad = id >= 0 && id < 1 << 22 ? (int32_t)id : first_of(t, pads);
     t->mask = first_of(t, masks);
-    if (t->unk < 0) t->unk = first_of(t, unks);
 }
 
 static int32_t take_root(mc_tokenizer *t, const mc_json *root, const mc_json *model, const char *where)

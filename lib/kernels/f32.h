@@ -159,6 +159,16 @@ typedef struct mc_plane_sums_f32 {
     int64_t n;
 } mc_plane_sums_f32;
 
+/* n elements of one scale on the grid lo <= x / scale <= hi (the range of q less its zero point); d: gradient of q, with `pair` of
+ * the dequantized value (ops/op_qdq_grad.c has the formulas). */
+typedef struct mc_quant_grad_f32 {
+    const float *d, *x;
+    float *dx;
+    int64_t n;
+    float scale, lo, hi;
+    int32_t pair;
+} mc_quant_grad_f32;
+
 typedef struct mc_kernels_f32 {
     void (*gemm)(const mc_gemm_f32 *g);
     /* B [k][n] with strides (row, col), one of them 1, into panels [ceil(n/16)][k][16], zero-padded, times scale. */
@@ -204,6 +214,9 @@ typedef struct mc_kernels_f32 {
     void (*plane_sums)(const mc_plane_sums_f32 *s, double out[2]);
     /* y[i] = a p[i] + b q[i] + c */
     void (*combine)(const float *p, float a, const float *q, float b, float c, float *y, int64_t n);
+    void (*quantize_grad)(const mc_quant_grad_f32 *g);
+    /* The sum of n elements' shares of the gradient by the scale, in 16 lanes of double; dx is not used. */
+    double (*scale_grad)(const mc_quant_grad_f32 *g);
 } mc_kernels_f32;
 
 #endif

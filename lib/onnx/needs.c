@@ -75,6 +75,8 @@ static const struct {
     int64_t i;      /* default, kind INT */
     const char *s;  /* default, kind STRING */
 } attr_rows[] = {
+    {"Attention", "left_window_size", 25, -1, NULL},
+    {"Attention", "right_window_size", 25, -1, NULL},
     {"AveragePool", "dilations", 19, 0, NULL},
     {"BatchNormalization", "training_mode", 14, 0, NULL},
     {"Cast", "saturate", 19, 1, NULL},

@@ -32,10 +32,27 @@ done:
     return st;
 }
 
+/* Scale and zero point of X as operands 5 and 6 (one element each), for what is quantized at run time; otherwise attributes. */
+static int32_t infer_x(mc_infer *c)
+{
+    int32_t st = MCOMP_OK;
+    if (!mc_has(c, 5)) return mc_qparam_infer(c, 0, "x");
+    if (!mc_has(c, 6)) return mc_infer_fail(c, MCOMP_FORMAT, "a scale of X without its zero point");
+    MC_TRY(mc_nn_need_byte(c, 0));
+    MC_TRY(mc_nn_need_dtype(c, 5, MCOMP_F32));
+    if (c->in[0]->dtype) MC_TRY(mc_nn_need_dtype(c, 6, c->in[0]->dtype));
+    for (int32_t i = 5; i < 7; i++) {
+        const mc_type *t = c->in[i];
+        if (t->rank > 1 || (t->rank == 1 && t->dim[0] >= 0 && t->dim[0] != 1)) return mc_infer_fail(c, MCOMP_SHAPE, "input %d must have one element", i);
+    }
+done:
+    return st;
+}
+
 static int32_t infer_qconv(mc_infer *c)
 {
     int32_t st = MCOMP_OK;
-    MC_TRY(mc_qparam_infer(c, 0, "x"));
+    MC_TRY(infer_x(c));
     MC_TRY(mc_nn_need_dtype(c, 1, MCOMP_I8));
     MC_TRY(mc_nn_need_dtype(c, 2, MCOMP_F32));
     MC_TRY(mc_qparam_out(c));
@@ -114,7 +131,8 @@ static int32_t forward_qconv(const mc_op_run *r)
     mc_qparam q;
     int32_t st = MCOMP_OK;
     MC_TRY(mc_nn_recheck(r, infer_qconv, 1));
-    MC_TRY(mc_qparam_read(r->node, "x", &q));
+    if (mc_in(r, 5)) q = (mc_qparam){.scale = *(const float *)r->in[5]->data, .zp = mc_nn_byte(r->in[6], 0), .dtype = r->in[0]->dtype};
+    else MC_TRY(mc_qparam_read(r->node, "x", &q));
     MC_TRY(run(r, &qconv_slots, &q));
 done:
     return st;
@@ -130,6 +148,6 @@ static int32_t cost(const mc_node *n, const mc_type *const *in, const mc_type *c
 
 const mc_op mc_op_mcomp_Conv = {.name = "Conv", .domain = "mcomp", .version = 1, .since = 1, .min_in = 2, .max_in = 4, .min_out = 1,
                                 .max_out = 1, .quant = MC_Q_WEIGHTED, .infer = infer_conv, .forward = forward_conv, .cost = cost};
-const mc_op mc_op_mcomp_QConv = {.name = "QConv", .domain = "mcomp", .version = 1, .since = 1, .min_in = 3, .max_in = 5,
+const mc_op mc_op_mcomp_QConv = {.name = "QConv", .domain = "mcomp", .version = 1, .since = 1, .min_in = 3, .max_in = 7,
                                  .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer_qconv, .forward = forward_qconv,
                                  .cost = cost};

@@ -69,6 +69,17 @@ done:
 static int32_t forward_max(const mc_op_run *r) { return run(r, 1); }
 static int32_t forward_average(const mc_op_run *r) { return run(r, 0); }
 
+static int32_t cost(const mc_node *n, const mc_type *const *in, const mc_type *const *out, mc_op_cost *c)
+{
+    int64_t count = 0;
+    double taps = 4.0;
+    const int64_t *k = mc_attr_ints(n, "kernel_shape", &count);
+    (void)out;
+    for (int64_t i = 0; k && i < count; i++) taps *= (double)k[i];
+    if (in[0]->rank >= 0) c->flops = taps * mc_nn_extent_f(in[0], 0, in[0]->rank);
+    return MCOMP_OK;
+}
+
 int32_t mc_grad_pool(mc_op_grad *c, int max, int global)
 {
     mc_node *n = mc_grad_begin(c, max ? "mcomp.MaxPoolGrad" : "mcomp.AveragePoolGrad", 2, (mc_value *[]){c->dy[0], c->x[0]}, 1);
@@ -80,7 +91,8 @@ int32_t mc_grad_pool(mc_op_grad *c, int max, int global)
 }
 
 const mc_op mc_op_mcomp_MaxPoolGrad = {.name = "MaxPoolGrad", .domain = "mcomp", .version = 1, .since = 1, .min_in = 2, .max_in = 2,
-                                       .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer, .forward = forward_max};
+                                       .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer, .forward = forward_max,
+                                       .cost = cost};
 const mc_op mc_op_mcomp_AveragePoolGrad = {.name = "AveragePoolGrad", .domain = "mcomp", .version = 1, .since = 1, .min_in = 2,
                                            .max_in = 2, .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer,
-                                           .forward = forward_average, .shape_only = 2};
+                                           .forward = forward_average, .cost = cost, .shape_only = 2};

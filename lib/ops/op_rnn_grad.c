@@ -235,6 +235,16 @@ done:
     return st;
 }
 
+/* The states again, the gates' gradients back through both weights, and both weights' gradients: three times the forward products. */
+static int32_t cost(const mc_node *n, const mc_type *const *in, const mc_type *const *out, mc_op_cost *c)
+{
+    (void)n;
+    (void)out;
+    if (in[0]->rank != 3 || !in[1] || in[1]->rank != 3 || !in[2] || in[2]->rank != 3) return MCOMP_OK;
+    c->macs = 3.0 * mc_nn_extent_f(in[0], 0, 2) * (mc_nn_extent_f(in[1], 0, 3) + mc_nn_extent_f(in[2], 0, 3));
+    return MCOMP_OK;
+}
+
 int32_t mc_grad_recurrent(mc_op_grad *c)
 {
     mc_value *in[11] = {NULL};
@@ -250,4 +260,5 @@ int32_t mc_grad_recurrent(mc_op_grad *c)
 }
 
 const mc_op mc_op_mcomp_RecurrentGrad = {.name = "RecurrentGrad", .domain = "mcomp", .version = 1, .since = 1, .min_in = 3, .max_in = 11,
-                                         .min_out = 1, .max_out = OUTPUTS, .quant = MC_Q_NONE, .infer = infer, .forward = forward};
+                                         .min_out = 1, .max_out = OUTPUTS, .quant = MC_Q_NONE, .infer = infer, .forward = forward,
+                                         .cost = cost};

@@ -112,6 +112,9 @@ void mc_node_drop_qdq(mc_node *n, const char *prefix);
 int32_t mc_integer_weight(mc_graph *g, const mc_value *v, int32_t axis, mc_value **w, mc_value **scale);
 /* The same for a bare constant with its scale and zero point values (MatMulInteger); scale NULL: not made. */
 int32_t mc_symmetric_s8(mc_graph *g, const mc_value *q, const mc_value *zp, mc_value **w);
+/* Weights around any zero point (one, or one a slice along `axis`): w + rest = q - zp; rest NULL where w is all of it. *w = NULL when q
+ * is no such constant. */
+int32_t mc_split_s8(mc_graph *g, const mc_value *q, const mc_value *zp, int32_t axis, mc_value **w, mc_value **rest);
 /* f32 [n] behind a constant or DequantizeLinear(int32 constant); *b = NULL when it is anything else. */
 int32_t mc_real_bias(mc_graph *g, const mc_value *v, int64_t n, mc_value **b);
 

@@ -90,6 +90,40 @@ done:
     return st;
 }
 
+int32_t mc_split_s8(mc_graph *g, const mc_value *q, const mc_value *zp, int32_t axis, mc_value **w, mc_value **rest)
+{
+    int32_t st = MCOMP_OK, any = 0;
+    mc_tensor *a = NULL, *b = NULL;
+    const mc_tensor *c = mc_value_const(q), *z = zp ? mc_value_const(zp) : NULL;
+    *rest = NULL;
+    MC_TRY(mc_symmetric_s8(g, q, zp, w));
+    if (*w || !c || (c->dtype != MCOMP_I8 && c->dtype != MCOMP_U8) || (zp && !z)) return MCOMP_OK;
+    const int64_t n = mc_tensor_elements(c), channels = c->shape.dim[axis], zeros = z ? mc_tensor_elements(z) : 0;
+    int64_t inner = 1;
+    for (int32_t i = axis + 1; i < c->shape.rank; i++) inner *= c->shape.dim[i];
+    if (zeros > 1 && (zeros != channels || z->shape.rank != 1)) return MCOMP_OK;
+    MC_TRY(mc_tensor_create(&a, MCOMP_I8, &c->shape));
+    MC_TRY(mc_tensor_create(&b, MCOMP_I8, &c->shape));
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t real = mc_tensor_get_i64(c, i) - (zeros ? mc_tensor_get_i64(z, zeros > 1 ? i / inner % channels : 0) : 0);
+        if (real > 254) goto done; /* 127 + 127 */
+        const int64_t near = real < -128 ? -128 : real > 127 ? 127 : real;
+        ((int8_t *)a->data)[i] = (int8_t)near;
+        ((int8_t *)b->data)[i] = (int8_t)(real - near);
+        any |= real != near;
+    }
+    MC_TRY(mc_graph_add_const(g, q->name, a, w));
+    a = NULL;
+    if (any) {
+        st = mc_graph_add_const(g, q->name, b, rest);
+        b = NULL;
+    }
+done:
+    mc_tensor_destroy(a);
+    mc_tensor_destroy(b);
+    return st;
+}
+
 int32_t mc_integer_weight(mc_graph *g, const mc_value *v, int32_t axis, mc_value **w, mc_value **scale)
 {
     int32_t st = MCOMP_OK;

@@ -27,6 +27,8 @@ typedef struct mc_builder {
 typedef struct mc_kind {
     const char *name;
     void (*build)(mc_builder *b); /* adds inputs, nodes and outputs */
+    int32_t text, epochs, batch;
+    double lr;
 } mc_kind;
 
 /* ---- what builders write with (builder.c) ---- */

@@ -207,20 +207,6 @@ class mcomp_constant_info(Structure):
     ]
 
 
-class mcomp_build_options(Structure):
-    _fields_ = [
-        ("size", c_uint32),
-        ("tokens", c_int32),
-        ("seed", c_uint64),
-        ("classes", c_int64),
-        ("vocab", c_int64),
-        ("length", c_int64),
-        ("image", c_int64 * 3),
-        ("features", c_int64),
-        ("pad", c_int64),
-    ]
-
-
 class mcomp_dataset_options(Structure):
     _fields_ = [
         ("size", c_uint32),
@@ -281,42 +267,6 @@ class mcomp_plan_info(Structure):
         ("macs", c_double),
         ("integer_macs", c_double),
         ("bucket", c_int64),
-    ]
-
-
-class mcomp_calibration_info(Structure):
-    _fields_ = [
-        ("size", c_uint32),
-        ("reserved", c_int32),
-        ("samples", c_int64),
-        ("skipped", c_int64),
-        ("tensors", c_int64),
-        ("dead_channels", c_int64),
-        ("constant_tensors", c_int64),
-        ("labels_seen", c_int64),
-    ]
-
-
-class mcomp_quantizer_options(Structure):
-    _fields_ = [
-        ("size", c_uint32),
-        ("qdq", c_int32),
-        ("scheme", c_char_p),
-        ("range", c_char_p),
-        ("percentile", c_double),
-        ("max_error", c_double),
-    ]
-
-
-class mcomp_quantized_node(Structure):
-    _fields_ = [
-        ("size", c_uint32),
-        ("quantized", c_int32),
-        ("node", c_char_p),
-        ("op", c_char_p),
-        ("scheme", c_char_p),
-        ("why", c_char_p),
-        ("error", c_double),
     ]
 
 
@@ -412,6 +362,56 @@ class mcomp_trainer_info(Structure):
     ]
 
 
+class mcomp_build_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("tokens", c_int32),
+        ("seed", c_uint64),
+        ("classes", c_int64),
+        ("vocab", c_int64),
+        ("length", c_int64),
+        ("image", c_int64 * 3),
+        ("features", c_int64),
+        ("pad", c_int64),
+    ]
+
+
+class mcomp_calibration_info(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("reserved", c_int32),
+        ("samples", c_int64),
+        ("skipped", c_int64),
+        ("tensors", c_int64),
+        ("dead_channels", c_int64),
+        ("constant_tensors", c_int64),
+        ("labels_seen", c_int64),
+    ]
+
+
+class mcomp_quantizer_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("qdq", c_int32),
+        ("scheme", c_char_p),
+        ("range", c_char_p),
+        ("percentile", c_double),
+        ("max_error", c_double),
+    ]
+
+
+class mcomp_quantized_node(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("quantized", c_int32),
+        ("node", c_char_p),
+        ("op", c_char_p),
+        ("scheme", c_char_p),
+        ("why", c_char_p),
+        ("error", c_double),
+    ]
+
+
 # name: (result, parameters); the C declaration above each
 FUNCTIONS = {
     # int32_t mcomp_backend_count(mcomp_context *ctx, int32_t *count)
@@ -424,6 +424,8 @@ FUNCTIONS = {
     "mcomp_build_is_text": (c_int32, [c_char_p, POINTER(c_int32)]),
     # int32_t mcomp_build_options_init(mcomp_build_options *o, uint32_t size)
     "mcomp_build_options_init": (c_int32, [POINTER(mcomp_build_options), c_uint32]),
+    # int32_t mcomp_build_training(mcomp_trainer_options *o, const char *spec)
+    "mcomp_build_training": (c_int32, [POINTER(mcomp_trainer_options), c_char_p]),
     # int32_t mcomp_calibrator_create(mcomp_calibrator **out, mcomp_context *ctx, const mcomp_graph *g)
     "mcomp_calibrator_create": (c_int32, [POINTER(c_void_p), c_void_p, c_void_p]),
     # void mcomp_calibrator_destroy(mcomp_calibrator *c)

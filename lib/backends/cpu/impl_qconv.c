@@ -17,9 +17,20 @@ typedef struct conv {
     mc_q_finish finish;
     int64_t m, cg; /* outputs of a group, channels of a group */
     int32_t runs, in_place;
+    int32_t dynamic; /* scale and zero point of X are operands 5 and 6 */
     mc_q_matrix *w;  /* [groups] */
     int32_t *init;   /* [groups][m padded] */
 } conv;
+
+static int is_one(const mc_type *t, int32_t dtype) { return t && t->dtype == dtype && (t->rank == 0 || (t->rank == 1 && t->dim[0] == 1)); }
+
+static int read_map(const mc_node *n, int32_t dtype, conv *c)
+{
+    c->dynamic = n->n_in > 5 && n->in[5];
+    if (!c->dynamic) return mc_q_map(n, "x", dtype, &c->x_map);
+    c->x_map = mc_q_map_of(1.0f, 0, dtype); /* the run's comes later */
+    return n->n_in > 6 && is_one(mc_cpu_in_type(n, 5), MCOMP_F32) && is_one(mc_cpu_in_type(n, 6), dtype);
+}
 
 static int read_node(const mc_node *n, conv *c)
 {
@@ -27,7 +38,7 @@ static int read_node(const mc_node *n, conv *c)
     const mc_tensor *w = n->n_in > 2 && n->in[1] ? mc_value_const(n->in[1]) : NULL;
     memset(c, 0, sizeof *c);
     if (!x || !w || w->dtype != MCOMP_I8 || !mc_q_is_byte(x) || x->rank != w->shape.rank) return 0;
-    if (!mc_q_window_read(n, x->rank, &w->shape.dim[2], &c->win) || !mc_q_map(n, "x", x->dtype, &c->x_map)) return 0;
+    if (!mc_q_window_read(n, x->rank, &w->shape.dim[2], &c->win) || !read_map(n, x->dtype, c)) return 0;
     const mc_q_window *g = &c->win;
     c->cg = w->shape.dim[1];
     if (w->shape.dim[0] < 1 || c->cg < 1 || g->groups > MAX_GROUPS || w->shape.dim[0] % g->groups != 0) return 0;
@@ -95,6 +106,7 @@ static int32_t prepare(mc_cpu_step *s)
     if (!c->w || !c->init) MC_FAIL(MCOMP_NO_MEMORY, s->node->name, "no memory for a convolution");
     MC_TRY(mc_q_pack(s, 1, &layout, c->w));
     for (int64_t g = 0; g < c->win.groups; g++) mc_q_init(&c->w[g], c->x_map.zp, c->init + g * mc_q_padded(c->m));
+    if (c->dynamic) s->scratch_bytes = (uint64_t)(c->win.groups * mc_q_padded(c->m)) * sizeof *c->init;
     s->worker_scratch_bytes = (uint64_t)fixed_bytes(c) + mc_q_tile_scratch(s->kernels, &c->w[0].shape, TILE, &c->finish);
     if (!c->in_place) {
         const mc_q_image i = {.c = x->dim[x->rank - 1], .ow = y->dim[y->rank - 2], .oh = y->rank == 4 ? y->dim[1] : 1};
@@ -169,13 +181,28 @@ static void task(void *ctx, int64_t index, int32_t worker)
     }
 }
 
+static void set_run_map(const mc_cpu_step *s, const mcomp_run_args *a, conv *c)
+{
+    const int32_t dtype = mc_cpu_in_type(s->node, 0)->dtype;
+    const void *z = mc_cpu_in(s, a, 6)->data;
+    c->x_map = mc_q_map_of(*(const float *)mc_cpu_in(s, a, 5)->data, dtype == MCOMP_I8 ? *(const int8_t *)z : *(const uint8_t *)z, dtype);
+    c->init = a->scratch;
+    for (int64_t g = 0; g < c->win.groups; g++) mc_q_init(&c->w[g], c->x_map.zp, c->init + g * mc_q_padded(c->m));
+}
+
 static int32_t run(const mc_cpu_step *s, const mcomp_run_args *a)
 {
+    conv own; /* of this run, where X is quantized at run time */
     const conv *c = s->state;
     const mcomp_bk_buffer *x = mc_cpu_in(s, a, 0), *r = mc_cpu_in(s, a, 4), *y = mc_cpu_out(s, a, 0);
     job j = {.s = s, .a = a, .c = c, .i = mc_q_image_of(x, y), .x = x->data, .r = r ? r->data : NULL, .y = y->data, .cols = c->m,
              .col_tasks = 1};
     if (mc_cpu_elements(y) == 0) return MCOMP_OK;
+    if (c->dynamic) {
+        own = *c;
+        set_run_map(s, a, &own);
+        j.c = c = &own;
+    }
     const mc_q_window *w = &c->win;
     if (w->kh == 1 && w->kw == 1 && w->sh == 1 && w->sw == 1 && c->in_place) { /* every pixel alike: one image of one row of tiles */
         const int64_t pixels = j.i.n * j.i.oh * j.i.ow;

@@ -10,6 +10,7 @@
 #define MIN_TASKS 8  /* fewer blocks of C than this: a long inner dimension is cut too */
 #define MIN_SPLIT (2 * INNER)
 #define SMALL 400000 /* multiply-adds from which the pool is worth waking, and that a task should have */
+#define WHOLE (8 << 20) /* floats of a right matrix that is packed as a whole, at most: beyond, tasks pack what they need */
 #define FEW_ROWS 8   /* so few rows read B where it lies rather than pack it */
 
 typedef struct matrix_work {
@@ -38,9 +39,17 @@ static void copy_rows(const float *a, int64_t ld, int64_t m, int64_t k, float *o
     }
 }
 
+/* Of a matrix k x n in panels; more than WHOLE where the product overflows. */
+static int64_t packed_floats(int64_t n, int64_t k)
+{
+    int64_t floats;
+    return __builtin_mul_overflow((n + 15) / 16 * 16, k, &floats) ? INT64_MAX : floats;
+}
+
 void mc_cpu_matrix_scratch(mc_cpu_step *s, int64_t n, int64_t k)
 {
-    const uint64_t whole = n > 0 && k > 0 ? (uint64_t)((n + 15) / 16 * 16 * k) : 0, parts = (uint64_t)MIN_TASKS * ROWS * COLUMNS;
+    const uint64_t parts = (uint64_t)MIN_TASKS * ROWS * COLUMNS;
+    const uint64_t whole = n > 0 && k > 0 && packed_floats(n, k) <= WHOLE ? (uint64_t)packed_floats(n, k) : 0;
     s->scratch_bytes = (whole > parts ? whole : parts) * sizeof(float);
     s->worker_scratch_bytes = (a_floats() + (uint64_t)INNER * COLUMNS) * sizeof(float);
 }
@@ -158,12 +167,24 @@ static void count_blocks(matrix_work *w)
     w->column_blocks = (w->p->n + w->columns - 1) / w->columns;
 }
 
+/* Rows of a block: whole tiles; among a few sizes the one that leaves the smallest rest after a multiple of four equal tasks. */
+static int64_t rows_of(int64_t m, int64_t column_blocks)
+{
+    int64_t rows = even(m, (m + ROWS - 1) / ROWS, TILE), least = m;
+    for (int64_t r = ROWS; r >= ROWS / 4 * 3; r -= TILE)
+        if (m >= 4 * ROWS && m / r * column_blocks % 4 == 0 && m % r < least) {
+            rows = r;
+            least = m % r;
+        }
+    return rows;
+}
+
 static void cut(matrix_work *w)
 {
     const mc_cpu_matrix *p = w->p;
     const double one = (double)p->m * (double)p->n * (double)p->k;
-    w->rows = even(p->m, (p->m + ROWS - 1) / ROWS, TILE);
     w->columns = even(p->n, (p->n + COLUMNS - 1) / COLUMNS, 32);
+    w->rows = rows_of(p->m, (p->n + w->columns - 1) / w->columns);
     count_blocks(w);
     w->splits = parts(w, w->row_blocks * w->column_blocks);
     while (w->row_blocks * w->column_blocks * w->splits * w->batches < MIN_TASKS && w->rows > 4 * TILE &&
@@ -185,7 +206,7 @@ void mc_cpu_matrix_run(const mc_cpu_step *s, const mcomp_run_args *a, const mc_c
     cut(&w);
     if (w.splits > 1) {
         w.part = a->scratch;
-    } else if (!w.packed && w.row_blocks > (p->b_col == 1 ? 2 : 1) && w.batches == 1) {
+    } else if (!w.packed && w.row_blocks > (p->b_col == 1 ? 2 : 1) && w.batches == 1 && packed_floats(p->n, p->k) <= WHOLE) {
         mc_cpu_split(s, a, (p->n + MC_GEMM_PANEL - 1) / MC_GEMM_PANEL, p->k * MC_GEMM_PANEL, pack_panels, &w);
         w.packed = a->scratch;
     }

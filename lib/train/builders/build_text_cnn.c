@@ -26,9 +26,9 @@ void mc_build_text_cnn(mc_builder *b)
     s->channels = mc_b_default(s->channels, 128);
     if (s->dropout < 0.0) s->dropout = 0.5;
     mc_value *ids = mc_b_input(b, "input_ids", MCOMP_I64, 2, (const int64_t[]){-1, -2}), *real = mc_b_real(b, ids);
-    mc_value *x = mc_b_embed(b, "embeddings.word", ids, s->vocab, s->hidden, 0.1);
+    mc_value *x = mc_b_embed(b, "embeddings.word", ids, s->vocab, s->hidden, 0.25);
     x = mc_b_2(b, "Mul", x, mc_b_2(b, "Unsqueeze", real, mc_b_list(b, 1, (const int64_t[]){2})));
-    x = mc_b_dropout(b, mc_b_transpose(b, x, 3, (const int64_t[]){0, 2, 1}));
+    x = mc_b_transpose(b, x, 3, (const int64_t[]){0, 2, 1});
     real = mc_b_2(b, "Unsqueeze", real, mc_b_list(b, 1, (const int64_t[]){1}));
     mc_value *y[3];
     for (int64_t k = 0; k < 3; k++) y[k] = filters(b, x, real, k + 3);

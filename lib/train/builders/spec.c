@@ -3,10 +3,10 @@
 
 #include <stdio.h>
 
-#define MC_KIND(symbol, name_) void mc_build_##symbol(mc_builder *b);
+#define MC_KIND(symbol, name_, text_, epochs_, batch_, lr_) void mc_build_##symbol(mc_builder *b);
 #include "train/builders/builders.def"
 #undef MC_KIND
-#define MC_KIND(symbol, name_) {name_, mc_build_##symbol},
+#define MC_KIND(symbol, name_, text_, epochs_, batch_, lr_) {name_, mc_build_##symbol, text_, epochs_, batch_, lr_},
 static const mc_kind kinds[] = {
 #include "train/builders/builders.def"
 };
@@ -74,20 +74,35 @@ done:
     return st;
 }
 
-static int is_text(const char *kind)
+/* The kind that a description names; NULL: there is none, the record says so. */
+static const mc_kind *kind_of(const char *spec)
 {
-    return strcmp(kind, "encoder") == 0 || strcmp(kind, "decoder") == 0 || strcmp(kind, "text-cnn") == 0 || strstr(kind, "lstm") != NULL;
+    char name[32];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(spec, ":"), spec);
+    return find_kind(name);
 }
 
 int32_t mcomp_build_is_text(const char *spec, int32_t *text)
 {
-    char name[32];
     MC_API_ENTER();
     MC_CHECK_ARG(1, spec, "spec", "is NULL");
     MC_CHECK_ARG(2, text, "text", "is NULL");
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(spec, ":"), spec);
-    if (!find_kind(name)) return MCOMP_ARGUMENT;
-    *text = is_text(name);
+    const mc_kind *k = kind_of(spec);
+    if (!k) return MCOMP_ARGUMENT;
+    *text = k->text;
+    return MCOMP_OK;
+}
+
+int32_t mcomp_build_training(mcomp_trainer_options *o, const char *spec)
+{
+    MC_API_ENTER();
+    MC_CHECK_ARG(1, o && o->size >= sizeof *o, "o", "is NULL or its size is not set");
+    MC_CHECK_ARG(2, spec, "spec", "is NULL");
+    const mc_kind *k = kind_of(spec);
+    if (!k) return MCOMP_ARGUMENT;
+    o->epochs = k->epochs;
+    o->batch = k->batch;
+    o->lr = k->lr;
     return MCOMP_OK;
 }
 
@@ -95,7 +110,7 @@ int32_t mcomp_build_is_text(const char *spec, int32_t *text)
 static int32_t complete(mc_build_spec *s, const mc_kind *kind, const mcomp_build_options *o)
 {
     int32_t st = MCOMP_OK;
-    const int text = is_text(kind->name), decoder = strcmp(kind->name, "decoder") == 0;
+    const int text = kind->text, decoder = strcmp(kind->name, "decoder") == 0;
     s->classes = mc_b_default(s->classes, o->classes);
     s->vocab = mc_b_default(s->vocab, o->vocab);
     s->length = mc_b_default(s->length, o->length);

@@ -42,7 +42,7 @@ class Cnn(torch.nn.Module):
     def __init__(self):
         super().__init__()
         self.a, self.b = torch.nn.Conv2d(1, 16, 3, padding=1), torch.nn.Conv2d(16, 32, 3, stride=2, padding=1, groups=2)
-        self.n, self.f, self.g = torch.nn.BatchNorm2d(32), torch.nn.Linear(32 * 49, 64), torch.nn.Linear(64, 10)
+        self.f, self.g = torch.nn.Linear(32 * 49, 64), torch.nn.Linear(64, 10)
 
     def forward(self, x):
         x = torch.max_pool2d(torch.relu(self.a(x)), 2)

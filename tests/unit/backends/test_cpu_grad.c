@@ -236,6 +236,34 @@ START_TEST(channel_sums)
 }
 END_TEST
 
+static const grad_row loss_rows[] = {
+    {"loss", "", "SoftmaxCrossEntropyLoss", NULL, "x70,11 i70", 0, 0, 11, 0},
+    {"loss", "", "SoftmaxCrossEntropyLoss", "ignore_index=3", "x300,257 i300 p257", 2, 0, 257, 0},
+    {"loss", "", "SoftmaxCrossEntropyLoss", "reduction='none'", "x70,100 i70", 0, 0, 100, 0},
+    {"loss", "", "NegativeLogLikelihoodLoss", "reduction='sum' ignore_index=2", "x70,11 i70 p11", 0, 0, 11, 0},
+    {"loss_grad", "mcomp", "LossGrad", NULL, "x x70,11 i70", 0, 0, 11, 0},
+    {"loss_grad", "mcomp", "LossGrad", "ignore_index=3", "x x300,257 i300 p257", 0, 0, 257, 0},
+    {"loss_grad", "mcomp", "LossGrad", "reduction='none'", "x70 x70,100 i70", 0, 0, 100, 0},
+    {"loss_grad", "mcomp", "LossGrad", "reduction='sum' log_input=1", "x x70,11 i70 p11", 0, 0, 11, 0},
+};
+ROWS_TEST(loss)
+
+static const grad_row channel_rows[] = {
+    {"group_norm_grad", "mcomp", "ChannelNormGrad", "kind='instance'", "x5,20,17,19 x5,20,17,19 x20", 3, 1e-4, 0, 0},
+    {"group_norm_grad", "mcomp", "ChannelNormGrad", "kind='group' num_groups=4", "x5,20,17,19 x5,20,17,19 x20", 3, 1e-4, 0, 0},
+};
+ROWS_TEST(channel)
+
+/* X W R B lengths h0 c0 P, dY dY_h dY_c. */
+static const grad_row lstm_rows[] = {
+    {"lstm:", "", "LSTM", "hidden_size=9", "x7,3,5 x1,36,5 x1,36,9 x1,72", 3, 0, 0, 0},
+    {"lstm:", "", "LSTM", "hidden_size=17 direction='bidirectional'", "x6,33,20 x2,68,20 x2,68,17", 3, 0, 0, 0},
+    {"lstm_grad", "mcomp", "RecurrentGrad", "of='LSTM' hidden_size=9", "x7,3,5 x1,36,5 x1,36,9 x1,72 - x1,3,9 x1,3,9 - x7,1,3,9 x1,3,9 x1,3,9", 7, 5e-5, 0, 0},
+    {"lstm_grad", "mcomp", "RecurrentGrad", "of='LSTM' hidden_size=17 direction='bidirectional'", "x6,33,20 x2,68,20 x2,68,17 x2,136 - - - - x6,2,33,17 - -", 7, 1e-4, 0, 0},
+    {"lstm_grad", "mcomp", "RecurrentGrad", "of='LSTM' hidden_size=64 direction='reverse'", "x20,40,33 x1,256,33 x1,256,64 - - - - - - x1,40,64 -", 7, 1e-4, 0, 0},
+};
+ROWS_TEST(lstm)
+
 /* dY, Q, K, V, mask. */
 static const grad_row attention_rows[] = {
     {"attention_grad", "mcomp", "AttentionGrad", "heads=2 scale=0.3f", "x1,5,12 x1,5,8 x1,7,8 x1,7,12", 3, 0, 0, 0},
@@ -316,6 +344,9 @@ int main(void)
     tcase_add_loop_test(t, channel_sums, 0, n);
     tcase_add_loop_test(t, attention, 0, n);
     tcase_add_loop_test(t, conv, 0, n);
+    tcase_add_loop_test(t, lstm, 0, n);
+    tcase_add_loop_test(t, channel, 0, n);
+    tcase_add_loop_test(t, loss, 0, n);
     tcase_add_loop_test(t, pool, 0, n);
     tcase_add_loop_test(t, channel_norm, 0, n);
     tcase_add_loop_test(t, step, 0, n);

@@ -52,6 +52,10 @@ START_TEST(conv)
     CHECK("qconv", "QConv", XS Y "pads=[3,3,3,3] strides=[2,2] act='relu'", 14, S8(1, 1, 37, 41, 3), S8(2, 64, 3, 7, 7), SCALES(3, 64), F(4, 64));
     CHECK("qconv", "QConv", X Y "pads=[0,2,1,0] strides=[1,3] dilations=[2,3]", 6, U8(1, 3, 20, 23, 5), S8(2, 17, 5, 3, 2), SCALES(3, 17));
     CHECK("qconv", "QConv", X Y "pads=[1,1,1,1] group=4", 6, U8(1, 2, 9, 11, 12), S8(2, 20, 3, 3, 3), SCALES(3, 20));
+    /* scale and zero point of X as operands */
+    CHECK("qconv", "QConv", Y "pads=[1,1,1,1]", 6, U8(1, 2, 9, 11, 12), S8(2, 20, 12, 3, 3), SCALES(3, 20), NULL, NULL, SCALES(6, 1), U8(7, 1));
+    CHECK("qconv", "QConv", "pads=[1,0,2,1] strides=[2,2] group=3 act='relu'", 14, S8(1, 1, 9, 11, 12), S8(2, 21, 4, 3, 3), SCALES(3, 21), F(4, 21), NULL, SCALES(6, 1), S8(7, 1));
+    CHECK("qconv", "QConv", "", 6, U8(1, 1, 8, 8, 16), S8(2, 40, 16, 1, 1), SCALES(3, 40), NULL, NULL, SCALES(6, 1), U8(7, 1));
     CHECK("qconv", "QConv", X "group=2", 6, U8(1, 2, 9, 11, 8), S8(2, 6, 4, 3, 3), SCALES(3, 6));
     CHECK("qconv", "QConv", X Y "pads=[2,2] r_scale=0.03f r_zp=7 r_dtype=3 post_act='relu'", 14, U8(1, 2, 40, 6), S8(2, 33, 6, 5), SCALES(3, 33), F(4, 33), S8(5, 2, 40, 33));
     CHECK("qconv", "QConv", X Y "m_scale=0.04f m_zp=-5 m_dtype=3 r_scale=0.03f r_zp=7 r_dtype=2 post_act='relu'", 14, U8(1, 1, 9, 11, 8), S8(2, 81, 8, 1, 1), SCALES(3, 81), F(4, 81), U8(5, 1, 9, 11, 81));

@@ -352,17 +352,19 @@ START_TEST(images_are_shifted_by_their_own_numbers)
     o.augment = mc_augment_shift_image;
     o.augment_payload = &a;
     l = open_loader(d, o);
-    int changed = 0, from_outside = 0;
+    int changed = 0, from_outside = 0, apart = 0;
     for (int k = 0; k < 20; k++) {
         mc_ck_ok(mc_loader_next(l, &b));
         for (int i = 0; b.n && i < 12; i++) {
             const float got = ((const float *)b.inputs[0]->data)[i];
             changed += got != (float)(i + 1) / 2;
             from_outside += got == -1;
+            apart += i < 8 && (got == -1) != (((const float *)b.inputs[0]->data)[i + 4] == -1);
             ck_assert(got == -1 || (got >= 0.5f + 2.0f * (float)(i / 4) && got <= 2.0f + 2.0f * (float)(i / 4))); /* never another image's */
         }
     }
     ck_assert(changed > 20 && from_outside > 10);
+    ck_assert(apart > 10); /* each image its own shift */
     /* the same epoch of a loader with another batch size: the same images */
     float first[12], again[12];
     mc_loader_close(l);

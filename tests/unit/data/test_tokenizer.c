@@ -1,4 +1,4 @@
-/* Tokenizers: ids as the reference implementation gives them (goldens made with it; tests/bench/anchors/tokenizers.py compares ten
+/* Tokenizers: ids as the reference implementation gives them (goldens made with it; tests/bench/anchors/tokenizer_ids.py compares ten
  * thousand real lines), saved and loaded, trained; files that are wrong, and parts that are not known. */
 #include "data/tokenizer_handle.h"
 #include "scratch.h"
@@ -92,6 +92,10 @@ START_TEST(bpe_merges_by_rank_leftmost_first)
     put("b.json", "{" BPE_MODEL "\"fuse_unk\":true,\"merges\":[\"a b\"]}}");
     t = make(at("b.json"));
     IDS(t, "abcxx\xe4\xb8\xadyc", 3, 2, 6, 2);
+    mcomp_tokenizer_destroy(t);
+    put("c.json", "{\"model\":{\"type\":\"BPE\",\"unk_token\":null,\"vocab\":{\"[UNK]\":0,\"a\":1},\"merges\":[]}}"); /* a token of that name is none that was asked for */
+    t = make(at("c.json"));
+    IDS(t, "axa", 1, 1);
     mcomp_tokenizer_destroy(t);
 }
 END_TEST

@@ -151,7 +151,7 @@ START_TEST(mask_is_the_generators)
     const mc_kernels *k = mc_kernels_for(mc_cpu_isa_max());
     float one[256], y[256];
     uint32_t word[4];
-    int64_t kept = 0;
+    int32_t kept = 0;
     for (int i = 0; i < 256; i++) one[i] = 1.0f;
     for (int64_t block = 0; block < 200; block++) {
         const mc_dropout_f32 d = {.x = one, .y = y, .n = 256, .first = 256 * block, .seed = 7, .stream = 9, .threshold = 0x1999999au, .scale = 1.0f};

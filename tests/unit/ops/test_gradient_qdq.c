@@ -25,6 +25,9 @@ static const grid grids[] = {
     {MCOMP_I4, -8, 7, 2, {3, 7}, 1, 3, -2, 0.08f}, /* blocks of 3, 3 and 1 */
     {MCOMP_I8, -128, 127, 3, {2, 4, 3}, 1, 2, 5, 0.007f},
     {MCOMP_U2, 0, 3, 2, {3, 5}, 0, 0, 1, 0.3f},
+    {MCOMP_I8, -128, 127, 3, {6, 40, 100}, -1, 0, 3, 0.01f}, /* sums of several pieces */
+    {MCOMP_U8, 0, 255, 3, {60, 4, 150}, 1, 0, 120, 0.006f},
+    {MCOMP_I8, -128, 127, 2, {700, 9}, 1, 0, 0, 0.01f},
 };
 
 static int64_t groups(const grid *k)

