@@ -33,6 +33,12 @@ static inline int32_t go_mcomp_build_options_init(mcgo_error *error_out, mcomp_b
     return mcgo_leave(error_out, outer, mcomp_build_options_init(o, size));
 }
 
+static inline int32_t go_mcomp_build_training(mcgo_error *error_out, mcomp_trainer_options *o, const char *spec)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_build_training(o, spec));
+}
+
 static inline int32_t go_mcomp_calibrator_create(mcgo_error *error_out, mcomp_calibrator **out, mcomp_context *ctx, const mcomp_graph *g)
 {
     uintptr_t outer = mcgo_enter();

@@ -288,34 +288,6 @@ func (o *NodeInfo) from(c *C.mcomp_node_info) {
 	o.Op = C.GoString(c.op)
 }
 
-// BuildOptions is mcomp_build_options: what is zero is the default.
-type BuildOptions struct {
-	Tokens   bool
-	Seed     uint64
-	Classes  int64
-	Vocab    int64
-	Length   int64
-	Image    [3]int64
-	Features int64
-	Pad      int64
-}
-
-func (o BuildOptions) c(m *memory) (*C.mcomp_build_options, error) {
-	c := new(C.mcomp_build_options)
-	if err := m.check(C.go_mcomp_build_options_init(m.error(), c, C.uint32_t(unsafe.Sizeof(*c))), "mcomp_build_options_init"); err != nil {
-		return nil, err
-	}
-	c.tokens = flag(o.Tokens)
-	c.seed = C.uint64_t(o.Seed)
-	c.classes = C.int64_t(o.Classes)
-	c.vocab = C.int64_t(o.Vocab)
-	c.length = C.int64_t(o.Length)
-	c.image = *(*[3]C.int64_t)(unsafe.Pointer(&o.Image))
-	c.features = C.int64_t(o.Features)
-	c.pad = C.int64_t(o.Pad)
-	return c, m.failed
-}
-
 // DatasetOptions is mcomp_dataset_options: what is zero is the default.
 type DatasetOptions struct {
 	MaxLength int32
@@ -422,66 +394,6 @@ func (o *PlanInfo) from(c *C.mcomp_plan_info) {
 	o.Macs = float64(c.macs)
 	o.IntegerMacs = float64(c.integer_macs)
 	o.Bucket = int64(c.bucket)
-}
-
-// CalibrationInfo is mcomp_calibration_info.
-type CalibrationInfo struct {
-	Samples         int64
-	Skipped         int64
-	Tensors         int64
-	DeadChannels    int64
-	ConstantTensors int64
-	LabelsSeen      int64
-}
-
-func (o *CalibrationInfo) from(c *C.mcomp_calibration_info) {
-	o.Samples = int64(c.samples)
-	o.Skipped = int64(c.skipped)
-	o.Tensors = int64(c.tensors)
-	o.DeadChannels = int64(c.dead_channels)
-	o.ConstantTensors = int64(c.constant_tensors)
-	o.LabelsSeen = int64(c.labels_seen)
-}
-
-// QuantizerOptions is mcomp_quantizer_options: what is zero is the default.
-type QuantizerOptions struct {
-	QDQ        int32
-	Scheme     string
-	Range      string
-	Percentile float64
-	MaxError   float64
-}
-
-func (o QuantizerOptions) c(m *memory) (*C.mcomp_quantizer_options, error) {
-	c := new(C.mcomp_quantizer_options)
-	if err := m.check(C.go_mcomp_quantizer_options_init(m.error(), c, C.uint32_t(unsafe.Sizeof(*c))), "mcomp_quantizer_options_init"); err != nil {
-		return nil, err
-	}
-	c.qdq = C.int32_t(o.QDQ)
-	c.scheme = m.optional(o.Scheme)
-	c._range = m.optional(o.Range)
-	c.percentile = C.double(o.Percentile)
-	c.max_error = C.double(o.MaxError)
-	return c, m.failed
-}
-
-// QuantizedNode is mcomp_quantized_node.
-type QuantizedNode struct {
-	Quantized bool
-	Node      string
-	Op        string
-	Scheme    string
-	Why       string
-	Error     float64
-}
-
-func (o *QuantizedNode) from(c *C.mcomp_quantized_node) {
-	o.Quantized = c.quantized != 0
-	o.Node = C.GoString(c.node)
-	o.Op = C.GoString(c.op)
-	o.Scheme = C.GoString(c.scheme)
-	o.Why = C.GoString(c.why)
-	o.Error = float64(c.error)
 }
 
 // TrainerOptions is mcomp_trainer_options: what is zero is the default.
@@ -610,4 +522,92 @@ func (o *TrainerInfo) from(c *C.mcomp_trainer_info) {
 	o.Steps = int64(c.steps)
 	o.VariableBytes = uint64(c.variable_bytes)
 	o.PlanBytes = uint64(c.plan_bytes)
+}
+
+// BuildOptions is mcomp_build_options: what is zero is the default.
+type BuildOptions struct {
+	Tokens   bool
+	Seed     uint64
+	Classes  int64
+	Vocab    int64
+	Length   int64
+	Image    [3]int64
+	Features int64
+	Pad      int64
+}
+
+func (o BuildOptions) c(m *memory) (*C.mcomp_build_options, error) {
+	c := new(C.mcomp_build_options)
+	if err := m.check(C.go_mcomp_build_options_init(m.error(), c, C.uint32_t(unsafe.Sizeof(*c))), "mcomp_build_options_init"); err != nil {
+		return nil, err
+	}
+	c.tokens = flag(o.Tokens)
+	c.seed = C.uint64_t(o.Seed)
+	c.classes = C.int64_t(o.Classes)
+	c.vocab = C.int64_t(o.Vocab)
+	c.length = C.int64_t(o.Length)
+	c.image = *(*[3]C.int64_t)(unsafe.Pointer(&o.Image))
+	c.features = C.int64_t(o.Features)
+	c.pad = C.int64_t(o.Pad)
+	return c, m.failed
+}
+
+// CalibrationInfo is mcomp_calibration_info.
+type CalibrationInfo struct {
+	Samples         int64
+	Skipped         int64
+	Tensors         int64
+	DeadChannels    int64
+	ConstantTensors int64
+	LabelsSeen      int64
+}
+
+func (o *CalibrationInfo) from(c *C.mcomp_calibration_info) {
+	o.Samples = int64(c.samples)
+	o.Skipped = int64(c.skipped)
+	o.Tensors = int64(c.tensors)
+	o.DeadChannels = int64(c.dead_channels)
+	o.ConstantTensors = int64(c.constant_tensors)
+	o.LabelsSeen = int64(c.labels_seen)
+}
+
+// QuantizerOptions is mcomp_quantizer_options: what is zero is the default.
+type QuantizerOptions struct {
+	QDQ        int32
+	Scheme     string
+	Range      string
+	Percentile float64
+	MaxError   float64
+}
+
+func (o QuantizerOptions) c(m *memory) (*C.mcomp_quantizer_options, error) {
+	c := new(C.mcomp_quantizer_options)
+	if err := m.check(C.go_mcomp_quantizer_options_init(m.error(), c, C.uint32_t(unsafe.Sizeof(*c))), "mcomp_quantizer_options_init"); err != nil {
+		return nil, err
+	}
+	c.qdq = C.int32_t(o.QDQ)
+	c.scheme = m.optional(o.Scheme)
+	c._range = m.optional(o.Range)
+	c.percentile = C.double(o.Percentile)
+	c.max_error = C.double(o.MaxError)
+	return c, m.failed
+}
+
+// QuantizedNode is mcomp_quantized_node.
+type QuantizedNode struct {
+	Quantized bool
+	Node      string
+	Op        string
+	Scheme    string
+	Why       string
+	Error     float64
+}
+
+func (o *QuantizedNode) from(c *C.mcomp_quantized_node) {
+	o.Quantized = c.quantized != 0
+	o.Node = C.GoString(c.node)
+	o.Op = C.GoString(c.op)
+	o.Scheme = C.GoString(c.scheme)
+	o.Why = C.GoString(c.why)
+	o.Error = float64(c.error)
 }
