@@ -6,6 +6,13 @@
 #include "unit/backends/cpu_case.h"
 
 #define KEEP (1 << 21)
+#ifdef __SANITIZE_ADDRESS__ /* many times slower: one and four threads, and fewer sizes */
+#define MORE_THREADS 3
+#define MORE_SIZES 5
+#else
+#define MORE_THREADS 1
+#define MORE_SIZES 1
+#endif
 static float *kept;
 
 static void setup(void) { kept = malloc(KEEP * sizeof *kept); }
@@ -47,7 +54,7 @@ static void run_row(int i, const grad_row *row)
     mc_tensor *want[MC_TEST_OUT];
     const double tolerance = row->tolerance > 0.0 ? row->tolerance : 2e-5;
     setenv("MCOMP_ISA", tiers[i], 1);
-    for (int32_t threads = 1; threads <= 4; threads++) {
+    for (int32_t threads = 1; threads <= 4; threads += MORE_THREADS) {
         mc_node_case c = {.domain = row->domain, .op = row->op, .attrs = row->attrs, .n_out = row->n_out ? row->n_out : 1,
                           .constant = row->constant, .kernel = row->kernel, .rtol = tolerance, .atol = tolerance, .threads = threads};
         inputs(row, &c);
@@ -137,7 +144,7 @@ ROWS_TEST(linear)
 START_TEST(product_sizes)
 {
     char in[64];
-    for (int s = 1; s <= 257; s += s < 40 ? 1 : 7) {
+    for (int s = 1; s <= 257; s += (s < 40 ? 1 : 7) * MORE_SIZES) {
         const grad_row row = {"gemm", "mcomp", "Product", s % 2 ? "trans_a=1" : "trans_b=1", in, 0, 0, 0, 0};
         for (int axis = 0; axis < 3; axis++) {
             const int m = axis == 0 ? s : 19, n = axis == 1 ? s : 21, k = axis == 2 ? s : 18;
