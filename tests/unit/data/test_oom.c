@@ -1,30 +1,10 @@
 /* The Nth allocation fails, once or from then on for ever, in tokenizers, text datasets and loaders: NO_MEMORY with a message (or it gets
  * by without), nothing leaks, no file is left half-written. */
-#include <stdatomic.h>
 #include <unistd.h>
 
 #include "data/tokenizer_handle.h"
 #include "scratch.h"
-
-static atomic_long countdown = -1; /* allocations until one fails; negative: none fails */
-static atomic_int for_ever;
-
-static void *failing_alloc(void *payload, size_t bytes, size_t alignment)
-{
-    void *p = NULL;
-    (void)payload;
-    if (atomic_load(&countdown) >= 0) {
-        const long left = atomic_load(&for_ever) && atomic_load(&countdown) == 0 ? 0 : atomic_fetch_sub(&countdown, 1);
-        if (left == 0) return NULL;
-    }
-    return posix_memalign(&p, alignment, bytes) == 0 ? p : NULL;
-}
-
-static void plain_release(void *payload, void *p, size_t bytes, size_t alignment)
-{
-    (void)payload, (void)bytes, (void)alignment;
-    free(p);
-}
+#include "support/failing.h"
 
 static int32_t encode(const char *spec)
 {
@@ -118,8 +98,7 @@ END_TEST
 
 int main(void)
 {
-    const mc_allocator hook = {failing_alloc, plain_release, NULL};
-    if (mc_allocator_set(&hook) != MCOMP_OK) return 2;
+    if (mc_allocator_set(&mc_test_failing) != MCOMP_OK) return 2;
     Suite *s = suite_create("data/oom");
     TCase *c = tcase_create("core");
     tcase_set_timeout(c, 120);

@@ -4,36 +4,17 @@
 #include <mcomp/mcomp.h>
 
 #include <dirent.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "support/failing.h"
 #include "support/support.h"
 
 #define QUICK_POINTS 160
 
-static atomic_long countdown = -1; /* allocations until one fails; negative: none fails */
-static atomic_int for_ever;
 static long points = QUICK_POINTS;
 static char dir[64];
-
-static void *failing_alloc(void *payload, size_t bytes, size_t alignment)
-{
-    void *p = NULL;
-    (void)payload;
-    if (atomic_load(&countdown) >= 0) {
-        const long left = atomic_load(&for_ever) && atomic_load(&countdown) == 0 ? 0 : atomic_fetch_sub(&countdown, 1);
-        if (left == 0) return NULL;
-    }
-    return posix_memalign(&p, alignment, bytes) == 0 ? p : NULL;
-}
-
-static void plain_release(void *payload, void *p, size_t bytes, size_t alignment)
-{
-    (void)payload, (void)bytes, (void)alignment;
-    free(p);
-}
 
 static const char *at(const char *name)
 {
@@ -234,8 +215,7 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-    const mc_allocator a = {failing_alloc, plain_release, NULL};
-    if (mc_allocator_set(&a) != MCOMP_OK) return 1;
+    if (mc_allocator_set(&mc_test_failing) != MCOMP_OK) return 1;
     if (argc > 1 && strcmp(argv[1], "all") == 0) points = 0;
     Suite *suite = suite_create("oom");
     TCase *c = tcase_create("oom");

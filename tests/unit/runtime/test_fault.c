@@ -1,27 +1,11 @@
 /* The Nth allocation fails, for every N: opening a session and running it reports NO_MEMORY (or gets by without), gives everything
  * back, and the same calls succeed afterwards. */
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "random_graph.h"
+#include "support/failing.h"
 
 #define STEPS 700 /* allocations that are made to fail while a model is loaded and compiled */
-
-static atomic_long countdown = -1; /* allocations until one fails; negative: none fails */
-
-static void *failing_alloc(void *payload, size_t bytes, size_t alignment)
-{
-    void *p = NULL;
-    (void)payload;
-    if (atomic_load(&countdown) >= 0 && atomic_fetch_sub(&countdown, 1) == 0) return NULL;
-    return posix_memalign(&p, alignment, bytes) == 0 ? p : NULL;
-}
-
-static void plain_release(void *payload, void *p, size_t bytes, size_t alignment)
-{
-    (void)payload, (void)bytes, (void)alignment;
-    free(p);
-}
 
 /* Everything that a caller does once, from context to outputs. */
 static int32_t once(const mc_graph *g, int32_t n_in, const mcomp_tensor *const *in, int32_t no_fusion)
@@ -140,8 +124,7 @@ END_TEST
 
 int main(void)
 {
-    const mc_allocator a = {failing_alloc, plain_release, NULL};
-    if (mc_allocator_set(&a) != MCOMP_OK) return 1;
+    if (mc_allocator_set(&mc_test_failing) != MCOMP_OK) return 1;
     Suite *suite = suite_create("fault");
     TCase *c = tcase_create("fault");
     tcase_add_loop_test(c, block, 0, 2);

@@ -2,30 +2,14 @@
  * given back, and the same call works afterwards. */
 #include <mcomp/build.h>
 
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "passes/passes.h"
 #include "support/interp.h"
+#include "support/failing.h"
 #include "support/support.h"
 
 #define POINTS 250
-
-static atomic_long countdown = -1; /* allocations until one fails; negative: none does */
-
-static void *failing_alloc(void *payload, size_t bytes, size_t alignment)
-{
-    void *p = NULL;
-    (void)payload;
-    if (atomic_load(&countdown) >= 0 && atomic_fetch_sub(&countdown, 1) == 0) return NULL;
-    return posix_memalign(&p, alignment, bytes) == 0 ? p : NULL;
-}
-
-static void plain_release(void *payload, void *p, size_t bytes, size_t alignment)
-{
-    (void)payload, (void)bytes, (void)alignment;
-    free(p);
-}
 
 /* logits * logits, averaged: loss; and a Gradient operator by the first weight. */
 static mc_graph *model(mcomp_context *ctx)
@@ -73,10 +57,9 @@ done:
 
 START_TEST(any_allocation_may_fail)
 {
-    const mc_allocator a = {failing_alloc, plain_release, NULL};
     mcomp_context *ctx;
     long failed = 0;
-    mc_ck_ok(mc_allocator_set(&a));
+    mc_ck_ok(mc_allocator_set(&mc_test_failing));
     mc_ops_register();
     mc_ck_ok(mcomp_context_create(&ctx, NULL));
     mc_graph *m = model(ctx);
