@@ -126,10 +126,10 @@ done:
     return st;
 }
 
-static int32_t objective_of(const mc_data_request *r, int32_t *out)
+int32_t mc_objective_find(const char *name, int32_t *out)
 {
     static const char *const names[] = {"classify", "mlm", "next-token", NULL};
-    const char *o = r->o->objective ? r->o->objective : names[0];
+    const char *o = name ? name : names[0];
     for (*out = 0; *out < 3; ++*out)
         if (strcmp(o, names[*out]) == 0) return MCOMP_OK;
     const char *near = mc_nearest(o, names);
@@ -142,7 +142,7 @@ int32_t mc_open_text(mcomp_dataset *d, const mc_data_request *r, int64_t *rows)
 {
     int32_t st = MCOMP_OK;
     if (!r->o->tokenizer && !r->o->tokenizer_handle) MC_TRY(make_tokenizer(d, r)); /* the error that is found first */
-    MC_TRY(objective_of(r, &d->objective));
+    MC_TRY(mc_objective_find(r->o->objective, &d->objective));
     MC_TRY(find_roles(d, r));
     MC_TRY(text_length(d, r));
     d->text = 1;

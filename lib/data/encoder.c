@@ -95,6 +95,19 @@ done:
     return st;
 }
 
+int32_t mc_encoder_valid(mc_encoder *e, const char **text, int64_t *n)
+{
+    int32_t st = MCOMP_OK;
+    if (mc_utf8_valid(*text, *n)) return MCOMP_OK;
+    e->cps.n = e->clean.len = 0;
+    MC_TRY(mc_cps_decode(&e->cps, *text, *n));
+    MC_TRY(mc_cps_encode(&e->clean, &e->cps));
+    *text = e->clean.data;
+    *n = e->clean.len;
+done:
+    return st;
+}
+
 static int32_t run_raw(mc_encoder *e, const char *text, int64_t n, int64_t limit)
 {
     int32_t st = MCOMP_OK;
@@ -115,14 +128,7 @@ int32_t mc_encoder_run(mc_encoder *e, const char *text, int64_t n, int32_t speci
     if (t->kind->raw) return run_raw(e, text, n, limit);
     if (limit < n_before + n_after) MC_FAIL(MCOMP_RANGE, "max-length", "%lld ids leave no room for the %lld special ones", (long long)limit, (long long)(n_before + n_after));
     limit -= n_after;
-    if (!mc_utf8_valid(text, n)) {
-        e->cps.n = e->clean.len = 0;
-        MC_TRY(mc_cps_decode(&e->cps, text, n));
-        MC_TRY(mc_cps_encode(&e->clean, &e->cps));
-        text = e->clean.data;
-        n = e->clean.len;
-        e->replaced++;
-    }
+    MC_TRY(mc_encoder_valid(e, &text, &n));
     for (int64_t i = 0; i < n_before; i++) MC_TRY(mc_encoder_push(e, t->before[i].id));
     while (from < n && e->n < limit) {
         if (!mc_added_find(t, 0, text, n, from, from, &hit, &row)) hit = (mc_piece){n, n};

@@ -27,6 +27,8 @@ enum {
     MC_OBJECTIVE_MLM,        /* texts; some ids are hidden, the targets are what stood there (BERT: 80 % [MASK], 10 % random, 10 % as it was) */
     MC_OBJECTIVE_NEXT_TOKEN, /* one stream cut into windows of max_length ids; the targets are the ids one further */
 };
+/* One of them by name, NULL: classify. ARGUMENT names the nearest. */
+int32_t mc_objective_find(const char *name, int32_t *out);
 #define MC_IGNORE_LABEL (-100) /* in targets of texts: this position does not count */
 
 /* Changes one sample of an input in place, before it goes into the batch. random: numbers of (seed, epoch, sample, k), any k. */

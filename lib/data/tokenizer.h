@@ -108,7 +108,6 @@ struct mc_encoder {
     void *match;    /* pcre2_match_data */
     void *scratch;  /* of the kind; freed with mc_free */
     int64_t scratch_cap;
-    int64_t replaced; /* texts in which invalid bytes were replaced */
     struct mc_word_cache *cache;
 };
 
@@ -159,6 +158,8 @@ void mc_encoder_destroy(mc_encoder *e);
  * text is cut at its end. */
 int32_t mc_encoder_run(mc_encoder *e, const char *text, int64_t bytes, int32_t special, int64_t limit);
 int32_t mc_encoder_push(mc_encoder *e, int32_t id);
+/* A text with invalid bytes becomes its repaired copy in e->clean. */
+int32_t mc_encoder_valid(mc_encoder *e, const char **text, int64_t *n);
 
 /* Stages: normalize appends the normal form of n valid bytes to out; words cuts text into e->piece over e->base. */
 int32_t mc_tokenizer_normalize(const mc_tokenizer *t, mc_cps *spare, const char *text, int64_t n, mc_str *out);

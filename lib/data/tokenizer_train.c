@@ -46,13 +46,7 @@ static int32_t count_text(mc_encoder *e, mc_words *w, const mc_text *x)
     int32_t st = MCOMP_OK;
     const char *text = x->bytes;
     int64_t n = x->len;
-    if (!mc_utf8_valid(text, n)) {
-        e->cps.n = e->clean.len = 0;
-        MC_TRY(mc_cps_decode(&e->cps, text, n));
-        MC_TRY(mc_cps_encode(&e->clean, &e->cps));
-        text = e->clean.data;
-        n = e->clean.len;
-    }
+    MC_TRY(mc_encoder_valid(e, &text, &n));
     e->norm.len = 0;
     if (n == 0) goto done;
     MC_TRY(mc_tokenizer_normalize(e->t, &e->cps, text, n, &e->norm));
