@@ -9,6 +9,7 @@
  * its moments at zero; apply: int64, 0 makes the node do nothing. Scalars have rank 0. The formulas stand at mc_adam_f32 and mc_sgd_f32
  * in kernels/f32.h; lr_scale (attribute) multiplies lr for this parameter. */
 #include "ops/internal.h"
+#include "ops/nn.h"
 #include "ops/train.h"
 
 #include <math.h>
@@ -78,8 +79,7 @@ static int32_t cost(const mc_node *n, const mc_type *const *in, const mc_type *c
 {
     (void)n;
     (void)out;
-    c->flops = 20.0;
-    for (int32_t i = 0; i < in[0]->rank; i++) c->flops *= (double)(in[0]->dim[i] > 0 ? in[0]->dim[i] : 1);
+    c->flops = 20.0 * mc_nn_extent_f(in[0], 0, in[0]->rank);
     return MCOMP_OK;
 }
 

@@ -2,14 +2,14 @@
  * another variable (attribute decay); apply (int64 scalar) 0 does nothing. mcomp.SquareSum: X -> the sum of its squares, float scalar,
  * in double over blocks of 4096 elements, so that threads do not change it. */
 #include "ops/internal.h"
+#include "ops/nn.h"
 
 /* One or two operations an element. */
 static int32_t cost(const mc_node *n, const mc_type *const *in, const mc_type *const *out, mc_op_cost *c)
 {
     (void)n;
     (void)out;
-    c->flops = 2.0;
-    for (int32_t i = 0; i < in[0]->rank; i++) c->flops *= (double)(in[0]->dim[i] > 0 ? in[0]->dim[i] : 1);
+    c->flops = 2.0 * mc_nn_extent_f(in[0], 0, in[0]->rank);
     return MCOMP_OK;
 }
 

@@ -46,6 +46,17 @@ static inline const mcomp_bk_buffer *mc_cpu_out(const mc_cpu_step *s, const mcom
 {
     return i < s->n_out && s->out[i] >= 0 ? &a->buffers[s->out[i]] : NULL;
 }
+/* Their floats; NULL when omitted. */
+static inline float *mc_cpu_in_f32(const mc_cpu_step *s, const mcomp_run_args *a, int32_t i)
+{
+    const mcomp_bk_buffer *b = mc_cpu_in(s, a, i);
+    return b ? b->data : NULL;
+}
+static inline float *mc_cpu_out_f32(const mc_cpu_step *s, const mcomp_run_args *a, int32_t i)
+{
+    const mcomp_bk_buffer *b = mc_cpu_out(s, a, i);
+    return b ? b->data : NULL;
+}
 int64_t mc_cpu_elements(const mcomp_bk_buffer *b);
 static inline void *mc_cpu_worker_scratch(const mcomp_run_args *a, int32_t worker)
 {

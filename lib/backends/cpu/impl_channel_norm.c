@@ -27,18 +27,6 @@ static void shape_of(channel_work *w, const mcomp_bk_buffer *x)
     w->plane = mc_cpu_product(x->dims, 2, x->rank);
 }
 
-static const float *data(const mc_cpu_step *s, const mcomp_run_args *a, int32_t i)
-{
-    const mcomp_bk_buffer *b = mc_cpu_in(s, a, i);
-    return b ? b->data : NULL;
-}
-
-static float *out(const mc_cpu_step *s, const mcomp_run_args *a, int32_t i)
-{
-    const mcomp_bk_buffer *b = mc_cpu_out(s, a, i);
-    return b ? b->data : NULL;
-}
-
 static const float *plane_of(const channel_work *w, const float *t, int64_t image, int64_t c) { return t + (image * w->channels + c) * w->plane; }
 
 /* Mean and variance of the batch: sums around the first value, which takes away most of a large mean, then around the mean. */
@@ -82,8 +70,8 @@ static int32_t claim_forward(const mc_node *n, mcomp_claim *c)
 
 static int32_t run_forward(const mc_cpu_step *s, const mcomp_run_args *a)
 {
-    channel_work w = {.s = s, .x = data(s, a, 0), .scale = data(s, a, 1), .bias = data(s, a, 2), .mean = data(s, a, 3), .var = data(s, a, 4),
-                      .y = out(s, a, 0), .mean_out = out(s, a, 1), .var_out = out(s, a, 2), .training = mc_attr_i(s->node, "training_mode", 0) != 0,
+    channel_work w = {.s = s, .x = mc_cpu_in_f32(s, a, 0), .scale = mc_cpu_in_f32(s, a, 1), .bias = mc_cpu_in_f32(s, a, 2), .mean = mc_cpu_in_f32(s, a, 3), .var = mc_cpu_in_f32(s, a, 4),
+                      .y = mc_cpu_out_f32(s, a, 0), .mean_out = mc_cpu_out_f32(s, a, 1), .var_out = mc_cpu_out_f32(s, a, 2), .training = mc_attr_i(s->node, "training_mode", 0) != 0,
                       .eps = mc_attr_f(s->node, "epsilon", 1e-5f), .momentum = mc_attr_f(s->node, "momentum", 0.9f)};
     shape_of(&w, mc_cpu_in(s, a, 0));
     mc_cpu_split(s, a, w.channels, w.images * w.plane * 2, forward_range, &w);
@@ -123,8 +111,8 @@ static int32_t claim_gradient(const mc_node *n, mcomp_claim *c)
 
 static int32_t run_gradient(const mc_cpu_step *s, const mcomp_run_args *a)
 {
-    channel_work w = {.s = s, .dy = data(s, a, 0), .x = data(s, a, 1), .scale = data(s, a, 2), .mean = data(s, a, 3), .var = data(s, a, 4), .y = out(s, a, 0),
-                      .dscale = out(s, a, 1), .dbias = out(s, a, 2), .training = strcmp(mc_attr_s(s->node, "kind", ""), "batch") == 0,
+    channel_work w = {.s = s, .dy = mc_cpu_in_f32(s, a, 0), .x = mc_cpu_in_f32(s, a, 1), .scale = mc_cpu_in_f32(s, a, 2), .mean = mc_cpu_in_f32(s, a, 3), .var = mc_cpu_in_f32(s, a, 4), .y = mc_cpu_out_f32(s, a, 0),
+                      .dscale = mc_cpu_out_f32(s, a, 1), .dbias = mc_cpu_out_f32(s, a, 2), .training = strcmp(mc_attr_s(s->node, "kind", ""), "batch") == 0,
                       .eps = mc_attr_f(s->node, "epsilon", 1e-5f)};
     shape_of(&w, mc_cpu_in(s, a, 1));
     mc_cpu_split(s, a, w.channels, w.images * w.plane * 4, gradient_range, &w);

@@ -95,13 +95,13 @@ typedef struct grad_run {
 
 static const float *in_data(const grad_run *g, int32_t i, int64_t offset)
 {
-    const mcomp_bk_buffer *b = mc_cpu_in(g->s, g->a, i);
-    return b ? (const float *)b->data + offset : NULL;
+    const float *p = mc_cpu_in_f32(g->s, g->a, i);
+    return p ? p + offset : NULL;
 }
 static float *out_data(const grad_run *g, int32_t i, int64_t offset)
 {
-    const mcomp_bk_buffer *b = mc_cpu_out(g->s, g->a, i);
-    return b ? (float *)b->data + offset : NULL;
+    float *p = mc_cpu_out_f32(g->s, g->a, i);
+    return p ? p + offset : NULL;
 }
 
 static void load_state(float *to, const float *from, int64_t n)

@@ -71,12 +71,6 @@ static void lamb_block(void *ctx, int64_t begin, int64_t end, int32_t worker)
     for (int64_t i = begin * BLOCK; i < end * BLOCK && i < k->n; i++) k->p[i] = (k->p[i] - w->rate * k->u[i]) * (k->mask ? k->mask[i] : 1.0f);
 }
 
-static float *data(const mc_cpu_step *s, const mcomp_run_args *a, int32_t i)
-{
-    const mcomp_bk_buffer *b = mc_cpu_in(s, a, i);
-    return b ? b->data : NULL;
-}
-
 static int skipped(const mc_cpu_step *s, const mcomp_run_args *a, int32_t i)
 {
     const mcomp_bk_buffer *b = mc_cpu_in(s, a, i);
@@ -105,12 +99,12 @@ static int32_t run_adam(const mc_cpu_step *s, const mcomp_run_args *a)
 {
     mc_adam_step c;
     int64_t step = 0;
-    const float *scale = data(s, a, 6);
-    step_work w = {.s = s, .adam = {.p = data(s, a, 0), .g = data(s, a, 1), .m = data(s, a, 2), .v = data(s, a, 3), .mask = data(s, a, 7)}};
+    const float *scale = mc_cpu_in_f32(s, a, 6);
+    step_work w = {.s = s, .adam = {.p = mc_cpu_in_f32(s, a, 0), .g = mc_cpu_in_f32(s, a, 1), .m = mc_cpu_in_f32(s, a, 2), .v = mc_cpu_in_f32(s, a, 3), .mask = mc_cpu_in_f32(s, a, 7)}};
     const int64_t n = mc_cpu_elements(mc_cpu_in(s, a, 0));
     if (skipped(s, a, 8)) return MCOMP_OK;
     if (mc_cpu_ints(mc_cpu_in(s, a, 5), &step, 1) != 1) return mc_fail(MCOMP_DTYPE, s->node->name, "the step is an int64 scalar");
-    mc_adam_read(s->node, (double)*data(s, a, 4), step, scale ? (double)*scale : 1.0, &c);
+    mc_adam_read(s->node, (double)*mc_cpu_in_f32(s, a, 4), step, scale ? (double)*scale : 1.0, &c);
     mc_adam_f32 *k = &w.adam;
     k->n = n;
     k->scale = (float)c.scale;
@@ -141,14 +135,14 @@ static int32_t run_adam(const mc_cpu_step *s, const mcomp_run_args *a)
 
 static int32_t run_sgd(const mc_cpu_step *s, const mcomp_run_args *a)
 {
-    const float *scale = data(s, a, 4);
+    const float *scale = mc_cpu_in_f32(s, a, 4);
     const mc_node *n = s->node;
     if (skipped(s, a, 6)) return MCOMP_OK;
     step_work w = {.s = s, .is_sgd = 1,
-                   .sgd = {.p = data(s, a, 0), .g = data(s, a, 1), .b = data(s, a, 3), .mask = data(s, a, 5),
+                   .sgd = {.p = mc_cpu_in_f32(s, a, 0), .g = mc_cpu_in_f32(s, a, 1), .b = mc_cpu_in_f32(s, a, 3), .mask = mc_cpu_in_f32(s, a, 5),
                            .n = mc_cpu_elements(mc_cpu_in(s, a, 0)), .scale = scale ? *scale : 1.0f, .l2 = mc_attr_f(n, "weight_decay", 0.0f),
                            .momentum = mc_attr_f(n, "momentum", 0.0f), .nesterov = mc_attr_i(n, "nesterov", 0) != 0,
-                           .lr = (float)((double)*data(s, a, 2) * (double)mc_attr_f(n, "lr_scale", 1.0f))}};
+                           .lr = (float)((double)*mc_cpu_in_f32(s, a, 2) * (double)mc_attr_f(n, "lr_scale", 1.0f))}};
     mc_cpu_split(s, a, blocks(w.sgd.n), BLOCK, step_block, &w);
     return MCOMP_OK;
 }
