@@ -42,15 +42,15 @@ done:
 }
 
 /* Names the data know, or the highest label. */
-static int class_count(cli *c, mcomp_dataset *d, int32_t n_inputs, mcomp_build_options *o)
+static int class_count(cli *c, mcomp_dataset *d, mcomp_build_options *o)
 {
     int st = 0;
-    const mcomp_tensor *in[4];
+    const mcomp_tensor *in[1];
     while (mcomp_dataset_label_name(d, o->classes)) o->classes++;
     if (o->classes > 0 || !mcomp_dataset_has_labels(d)) return 0;
     for (int64_t i = 0; i < mcomp_dataset_count(d); i++) {
         int64_t label = -1;
-        CLI_LIB(mcomp_dataset_get(d, i, n_inputs, in, &label));
+        CLI_LIB(mcomp_dataset_get(d, i, 1, in, &label));
         if (label >= o->classes) o->classes = label + 1;
     }
 done:
@@ -89,7 +89,7 @@ int cli_built_model(cli *c, const char *spec, const char *data, mcomp_graph **ou
         CLI_TRY(probe_graph(c, text, &probe));
         CLI_TRY(cli_dataset(c, probe, data, &d));
         if (mcomp_dataset_count(d) < 1) CLI_TRY(cli_fail(c, MCOMP_DATA, data, "", "there are no samples"));
-        if (!objective || strcmp(objective, "classify") == 0) CLI_TRY(class_count(c, d, 1, &o));
+        if (!objective || strcmp(objective, "classify") == 0) CLI_TRY(class_count(c, d, &o));
         if (!text) CLI_TRY(sample_size(c, d, &o));
     }
     if (text) CLI_TRY(vocabulary(c, objective, &o));

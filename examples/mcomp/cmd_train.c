@@ -13,7 +13,7 @@ typedef struct job {
     mcomp_trainer *t;
     json_t *curve;
     char *ckpt;
-    double started_ms, reported_ms, loss;
+    double started_ms, reported_ms;
     char metric[32];
 } job;
 
@@ -31,7 +31,6 @@ static void step_line(job *j, const mcomp_train_event *e)
     char left[32];
     const double now = cli_now_ms();
     const int last = e->step == e->total_steps;
-    j->loss = e->loss;
     if (c->progress == 0 || (!last && c->progress != 2 && now - j->reported_ms < (c->progress == 1 ? 10000.0 : 500.0))) return;
     j->reported_ms = now;
     if (c->progress == 2) { /* every step: a script draws the curve */

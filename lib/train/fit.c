@@ -13,10 +13,10 @@ static int by_value(const void *a, const void *b)
 
 double mc_fit_rate(const mc_fit *f)
 {
-    double sorted[257];
-    const int64_t n = f->n_rate < 257 ? f->n_rate : 257;
+    double sorted[MC_RATES];
+    const int64_t n = f->n_rate < MC_RATES ? f->n_rate : MC_RATES;
     if (n == 0) return 0.0;
-    for (int64_t i = 0; i < n; i++) sorted[i] = f->rate[f->n_rate - n + i];
+    memcpy(sorted, f->rate, (size_t)n * sizeof *sorted);
     qsort(sorted, (size_t)n, sizeof *sorted, by_value);
     return sorted[n / 2];
 }
@@ -81,13 +81,6 @@ done:
 
 /* ---- the loop ---- */
 
-static int32_t note_rate(mc_fit *f, int64_t n, double seconds)
-{
-    const int32_t st = mc_grow(&f->rate, &f->cap_rate, f->n_rate + 1, sizeof *f->rate);
-    if (st == MCOMP_OK && n == f->t->o.batch && seconds > 0.0) f->rate[f->n_rate++] = (double)n / seconds;
-    return st;
-}
-
 static int32_t one_step(mc_fit *f, const mc_batch *b, const mc_tensor *target)
 {
     int32_t st = MCOMP_OK;
@@ -95,7 +88,8 @@ static int32_t one_step(mc_fit *f, const mc_batch *b, const mc_tensor *target)
     const int64_t before = t->updates, start = mc_clock_ns();
     float loss = 0.0f;
     MC_TRY(mc_trainer_run(t, (const mcomp_tensor *const *)b->inputs, (const mcomp_tensor *)target, &loss));
-    MC_TRY(note_rate(f, b->n, (double)(mc_clock_ns() - start) * 1e-9));
+    const double seconds = (double)(mc_clock_ns() - start) * 1e-9;
+    if (b->n == t->o.batch && seconds > 0.0) f->rate[f->n_rate++ % MC_RATES] = (double)b->n / seconds;
     mc_loader_tell(f->train, &t->cursor);
     f->last_loss = (double)loss;
     f->loss_sum += (double)loss;

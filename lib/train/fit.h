@@ -4,6 +4,8 @@
 
 #include "train/trainer.h"
 
+#define MC_RATES 257
+
 typedef struct mc_fit {
     mcomp_trainer *t;
     mcomp_dataset *train_set, *valid_set;
@@ -15,14 +17,14 @@ typedef struct mc_fit {
     const char *metric;
     double loss_sum;     /* since the last event */
     int64_t loss_n;
-    double *rate;        /* samples a second of each full step */
-    int64_t n_rate, cap_rate;
+    double rate[MC_RATES]; /* samples a second of the last full steps, in turn */
+    int64_t n_rate;        /* full steps so far */
     uint64_t peak_bytes;
     int32_t stopped_early;
     double last_loss;
 } mc_fit;
 
-double mc_fit_rate(const mc_fit *f); /* median so far */
+double mc_fit_rate(const mc_fit *f); /* median of the last MC_RATES */
 /* What the loss is compared with: the batch's labels, or numbers made from classes. Valid until the next call. */
 int32_t mc_fit_target(mc_fit *f, const mc_batch *b, const mc_tensor **out);
 int32_t mc_fit_validate(mc_fit *f, mc_measured *result);

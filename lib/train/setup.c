@@ -4,24 +4,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static const mc_value *scores_of(const mcomp_trainer *t)
-{
-    const mc_graph *g = t->model;
-    for (int64_t i = 0; i < g->n_outputs; i++)
-        if (t->o.output ? strcmp(g->outputs[i]->name, t->o.output) == 0 : mc_dtype_is_float(g->outputs[i]->type.dtype)) return g->outputs[i];
-    return NULL;
-}
-
-static int32_t objective_of(const mcomp_trainer *t, int32_t *out)
-{
-    static const char *const names[] = {"classify", "mlm", "next-token", NULL};
-    const char *o = t->o.objective ? t->o.objective : names[0];
-    for (*out = 0; names[*out]; ++*out)
-        if (strcmp(names[*out], o) == 0) return MCOMP_OK;
-    (void)mc_fail(MCOMP_ARGUMENT, "objective", "there is no objective \"%.40s\"", o);
-    return mc_fail_hint("classify, mlm and next-token exist");
-}
-
 static int32_t batch_axes(const mcomp_trainer *t)
 {
     for (int64_t i = 0; i < t->model->n_inputs; i++) {
@@ -61,7 +43,7 @@ static int32_t loaders(mc_fit *f)
     o.seed = t->o.seed;
     o.shuffle = !t->o.no_shuffle;
     o.bucket = !t->o.no_shuffle;
-    MC_TRY(objective_of(t, &o.objective));
+    MC_TRY(mc_objective_find(t->o.objective, &o.objective));
     if (f->valid_set == f->train_set) {
         MC_TRY(mc_split_make(&f->split, f->train_set, 0.1));
         if (f->split.n_valid == 0) MC_FAIL(MCOMP_DATA, "data", "there are too few samples to set some apart for validation");
@@ -147,10 +129,11 @@ int32_t mc_fit_open(mc_fit *f)
 {
     int32_t st = MCOMP_OK;
     mcomp_trainer *t = f->t;
-    const mc_value *scores = scores_of(t);
+    mc_value *scores[MC_LOSS_OUTPUTS];
+    int32_t n = 0;
     mc_metric *m = NULL;
-    if (!scores) MC_FAIL(MCOMP_ARGUMENT, t->o.output ? t->o.output : "output", "the model has no such output");
-    f->target_like = scores->type;
+    MC_TRY(mc_trainer_outputs(t, t->model, scores, &n));
+    f->target_like = scores[0]->type;
     f->metric = metric_of(t);
     MC_TRY(mc_metric_open(&m, f->metric));
     MC_TRY(batch_axes(t));
@@ -172,7 +155,6 @@ void mc_fit_close(mc_fit *f)
     mc_loader_close(f->valid);
     mc_split_free(&f->split);
     mc_tensor_destroy(f->target);
-    mc_free(f->rate);
 }
 
 /* ---- targets ---- */

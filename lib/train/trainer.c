@@ -119,12 +119,10 @@ static int32_t split(mc_arena *a, const char *list, const char ***out)
     return MCOMP_OK;
 }
 
-/* The outputs that the loss looks at: the named one, or all floats in order. */
-static int32_t loss_outputs(mcomp_trainer *t, mc_value **out, int32_t cap, int32_t *n)
+int32_t mc_trainer_outputs(const mcomp_trainer *t, const mc_graph *g, mc_value **out, int32_t *n)
 {
-    const mc_graph *g = t->step.g;
     *n = 0;
-    for (int64_t i = 0; i < g->n_outputs && *n < cap; i++) {
+    for (int64_t i = 0; i < g->n_outputs && *n < MC_LOSS_OUTPUTS; i++) {
         mc_value *v = g->outputs[i];
         if (t->o.output ? strcmp(v->name, t->o.output) == 0 : mc_dtype_is_float(v->type.dtype)) out[(*n)++] = v;
     }
@@ -135,13 +133,13 @@ static int32_t loss_outputs(mcomp_trainer *t, mc_value **out, int32_t cap, int32
 static int32_t build(mcomp_trainer *t)
 {
     int32_t st = MCOMP_OK;
-    mc_value *out[8];
+    mc_value *out[MC_LOSS_OUTPUTS];
     const char **frozen = NULL;
     mc_step *s = &t->step;
     MC_TRY(split(t->arena, t->o.freeze, &frozen));
     MC_TRY(mc_step_prepare(s, t->model, frozen));
     mc_loss_site site = {.g = s->g, .out = out, .smoothing = (float)t->o.label_smoothing, .weight = t->weight, .n_weight = t->n_weight};
-    MC_TRY(loss_outputs(t, out, 8, &site.n_out));
+    MC_TRY(mc_trainer_outputs(t, s->g, out, &site.n_out));
     MC_TRY(mc_trainer_emit_loss(t, &site));
     MC_TRY(mc_trainer_add_masks(t));
     const mc_update u = {.optimizer = t->optimizer, .weight_decay = t->o.weight_decay, .momentum = t->o.momentum, .beta1 = t->o.beta1, .beta2 = t->o.beta2,

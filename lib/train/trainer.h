@@ -53,6 +53,9 @@ struct mcomp_trainer {
     mc_train_best best;
 };
 
+/* The outputs of g that the loss looks at, the scores first: the named one, or the floats in order. ARGUMENT: there is none. */
+#define MC_LOSS_OUTPUTS 8
+int32_t mc_trainer_outputs(const mcomp_trainer *t, const mc_graph *g, mc_value **out, int32_t *n);
 /* Builds graph, session and variables if that has not happened. */
 int32_t mc_trainer_ready(mcomp_trainer *t);
 /* Copies of the current result: parameters (or their averages) and running moments into g, by name. best: those of the best epoch. */

@@ -7,18 +7,14 @@ static int32_t open(mc_fit *f, mcomp_session **s, int32_t *out_at, int32_t *loss
     int32_t st = MCOMP_OK;
     mcomp_trainer *t = f->t;
     mc_graph *g = NULL;
-    mc_value *out[8];
+    mc_value *out[MC_LOSS_OUTPUTS];
     mc_loss_site site = {.out = out, .smoothing = 0.0f};
     MC_TRY(mc_graph_clone(&g, t->model));
     MC_TRY(mc_trainer_weights_into(t, g, 0));
     MC_TRY(mc_infer_graph(g));
     site.g = g;
-    for (int64_t i = 0; i < g->n_outputs && site.n_out < 8; i++) {
-        mc_value *v = g->outputs[i];
-        if (t->o.output ? strcmp(v->name, t->o.output) != 0 : !mc_dtype_is_float(v->type.dtype)) continue;
-        if (site.n_out == 0) *out_at = (int32_t)i;
-        out[site.n_out++] = v;
-    }
+    MC_TRY(mc_trainer_outputs(t, g, out, &site.n_out));
+    while (g->outputs[*out_at] != out[0]) ++*out_at;
     *target_at = (int32_t)g->n_inputs;
     *loss_at = (int32_t)g->n_outputs;
     mc_value *loss = t->loss->emit(&site);
