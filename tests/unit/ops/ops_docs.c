@@ -81,10 +81,14 @@ int main(int argc, char **argv)
     uint64_t bytes;
     mc_writer *w;
     const char *path = argc > 1 ? argv[argc - 1] : NULL;
-    if (!path || make(&s) != MCOMP_OK) return 2;
+    if (!path || make(&s) != MCOMP_OK) {
+        mc_str_free(&s);
+        return 2;
+    }
     if (argc > 2) {
         const int ok = mc_writer_open(&w, path, 1) == MCOMP_OK && mc_writer_write(w, s.data, (uint64_t)s.len) == MCOMP_OK &&
                        mc_writer_commit(w) == MCOMP_OK;
+        mc_str_free(&s);
         return !ok;
     }
     const int same = mc_file_read(path, 1 << 20, &is, &bytes) == MCOMP_OK && bytes == (uint64_t)s.len && memcmp(is, s.data, bytes) == 0;
