@@ -192,6 +192,7 @@ type MachineInfo struct {
 	ISA         string
 	ISAMax      string
 	Bf16        bool
+	Amx         int32
 	MemoryBytes uint64
 }
 
@@ -201,6 +202,7 @@ func (o *MachineInfo) from(c *C.mcomp_machine_info) {
 	o.ISA = C.GoString(&c.isa[0])
 	o.ISAMax = C.GoString(&c.isa_max[0])
 	o.Bf16 = c.bf16 != 0
+	o.Amx = int32(c.amx)
 	o.MemoryBytes = uint64(c.memory_bytes)
 }
 

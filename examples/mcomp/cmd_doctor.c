@@ -6,7 +6,7 @@
 
 static int run(cli *c)
 {
-    static const char *const tiers[] = {"ref", "avx2", "avx512", "avx512_vnni"};
+    static const char *const tiers[] = {"ref", "avx2", "avx512", "avx512_vnni", "amx"}; /* the last a cap only: docs/threading.md */
     int st = 0;
     int32_t n = 0;
     mcomp_machine_info m = {.size = sizeof m};
@@ -22,16 +22,17 @@ static int run(cli *c)
     cli_set(cpu, "isa", json_string(m.isa));
     cli_set(cpu, "isa_max", json_string(m.isa_max));
     cli_set(cpu, "bf16", json_boolean(m.bf16));
+    cli_set(cpu, "amx", json_boolean(m.amx));
     cli_set(cpu, "memory_bytes", json_integer((json_int_t)m.memory_bytes));
     cli_say(c, "mcomp    %s\ncpu      %s, %d CPUs, %s\nisa      %s (the CPU has %s)%s\n", mcomp_version_string(), m.cpu, m.cpus,
-            cli_human_bytes(mem, sizeof mem, (double)m.memory_bytes), m.isa, m.isa_max, m.bf16 ? ", BF16" : "");
-    for (size_t i = 0; i < sizeof tiers / sizeof *tiers; i++) {
+            cli_human_bytes(mem, sizeof mem, (double)m.memory_bytes), m.isa, m.isa_max, m.amx ? ", BF16, AMX" : m.bf16 ? ", BF16" : "");
+    for (size_t i = 0; i + 1 < sizeof tiers / sizeof *tiers; i++) {
         (void)json_array_append_new(list, json_string(tiers[i]));
         if (strcmp(tiers[i], m.isa_max) == 0) break;
     }
     int known = !env || !*env;
     for (size_t i = 0; i < sizeof tiers / sizeof *tiers; i++) known = known || strcmp(env, tiers[i]) == 0;
-    if (!known) cli_warn(c, "ISA", "", "MCOMP_ISA is \"%.40s\", which is no tier: ignored (ref, avx2, avx512, avx512_vnni)", env);
+    if (!known) cli_warn(c, "ISA", "", "MCOMP_ISA is \"%.40s\", which is no tier: ignored (ref, avx2, avx512, avx512_vnni, amx)", env);
     CLI_LIB(mcomp_backend_count(c->ctx, &n));
     for (int32_t i = 0; i < n; i++) {
         mcomp_backend_info b = {.size = sizeof b};

@@ -78,6 +78,7 @@ static json_t *machine(const cli *c)
     cli_set(o, "cpu", json_string(m.cpu));
     cli_set(o, "isa", json_string(m.isa));
     cli_set(o, "bf16", json_boolean(m.bf16));
+    cli_set(o, "amx", json_boolean(m.amx));
     cli_set(o, "threads", json_integer(c->ctx ? mcomp_context_threads(c->ctx) : m.cpus));
     if (c->ctx && mcomp_backend_count(c->ctx, &n) == 0)
         for (int32_t i = 0; i < n; i++) {

@@ -34,6 +34,28 @@ __attribute__((target("avx512f,avx512vnni"))) static void loop_int8_vnni(void)
     }
 }
 
+/* 16 x 16 x 64 products a tile instruction; four sums, operands of zeros (no data dependence). */
+__attribute__((target("amx-tile,amx-int8"))) static void loop_int8_amx(void)
+{
+    struct {
+        uint8_t palette, start, reserved[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } config = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        config.row_bytes[i] = 64;
+        config.rows[i] = 16;
+    }
+    _tile_loadconfig(&config);
+    for (int r = 0; r < ROUNDS; r++) {
+        _tile_dpbusd(0, 4, 6);
+        _tile_dpbusd(1, 4, 7);
+        _tile_dpbusd(2, 5, 6);
+        _tile_dpbusd(3, 5, 7);
+    }
+    _tile_release();
+}
+
 #define INIT256F(i) __m256 a##i = _mm256_set1_ps((float)i);
 #define STEP256F(i) a##i = _mm256_fmadd_ps(x, y, a##i);
 #define KEEP256(i) __asm__ volatile("" : "+x"(a##i));
@@ -79,5 +101,6 @@ void cli_witness(double *f32, double *int8)
     if (mcomp_machine_info_get(&m) != 0 || strcmp(m.isa, "ref") == 0) return;
     const int wide = strncmp(m.isa, "avx512", 6) == 0, vnni = strcmp(m.isa, "avx512_vnni") == 0;
     *f32 = wide ? rate(loop_f32_avx512, 16.0 * 16.0 * ROUNDS) : rate(loop_f32_avx2, 8.0 * 8.0 * 2.0 * ROUNDS);
-    *int8 = vnni ? rate(loop_int8_vnni, 16.0 * 64.0 * ROUNDS) : rate(loop_int8_avx2, 8.0 * 32.0 * 2.0 * ROUNDS);
+    *int8 = m.amx ? rate(loop_int8_amx, 4.0 * 16.0 * 16.0 * 64.0 * ROUNDS)
+            : vnni ? rate(loop_int8_vnni, 16.0 * 64.0 * ROUNDS) : rate(loop_int8_avx2, 8.0 * 32.0 * 2.0 * ROUNDS);
 }

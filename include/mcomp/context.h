@@ -65,7 +65,7 @@ typedef struct mcomp_machine_info {
     char cpu[96];       /* model name */
     char isa[16];       /* tier in effect: ref, avx2, avx512, avx512_vnni */
     char isa_max[16];   /* tier of the CPU without MCOMP_ISA */
-    int32_t bf16, reserved;
+    int32_t bf16, amx;  /* 1: AVX512_BF16 and AMX (int8, bf16) are in use; MCOMP_ISA=avx512_vnni leaves AMX out */
     uint64_t memory_bytes;
 } mcomp_machine_info;
 MCOMP_API int32_t mcomp_machine_info_get(mcomp_machine_info *out);

@@ -169,9 +169,10 @@ int32_t mcomp_machine_info_get(mcomp_machine_info *out)
     MC_CHECK_ARG(1, out && out->size >= sizeof *out, "out", "is NULL or its size is not set");
     out->cpus = mc_cpu_count();
     (void)mc_cpu_name(out->cpu, sizeof out->cpu);
-    snprintf(out->isa, sizeof out->isa, "%s", mc_isa_name(mc_cpu_isa()));
-    snprintf(out->isa_max, sizeof out->isa_max, "%s", mc_isa_name(mc_cpu_isa_max()));
+    snprintf(out->isa, sizeof out->isa, "%s", mc_isa_name(mc_isa_tier(mc_cpu_isa())));
+    snprintf(out->isa_max, sizeof out->isa_max, "%s", mc_isa_name(mc_isa_tier(mc_cpu_isa_max())));
     out->bf16 = mc_cpu_has_bf16();
+    out->amx = mc_cpu_isa() >= MC_ISA_AMX;
     out->memory_bytes = mc_memory_bytes();
     return MCOMP_OK;
 }

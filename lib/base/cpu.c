@@ -1,11 +1,32 @@
 /* CPU features by the compiler's run-time query (CPUID and XGETBV behind it). */
 #include "base/base.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-static const char *const names[] = {"ref", "avx2", "avx512", "avx512_vnni"};
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+static const char *const names[MC_ISA_COUNT] = {"ref", "avx2", "avx512", "avx512_vnni", "amx"};
+
+#if defined(__x86_64__)
+static int amx;
+static pthread_once_t amx_once = PTHREAD_ONCE_INIT;
+
+/* CPUID leaf 7, EDX: AMX-BF16 22, AMX-TILE 24, AMX-INT8 25; Linux gives tile data only to a process that asks
+ * (ARCH_REQ_XCOMP_PERM 0x1023, feature 18: Linux Documentation/arch/x86/xstate.rst). */
+static void find_amx(void)
+{
+    const unsigned int need = 1u << 22 | 1u << 24 | 1u << 25;
+    unsigned int a, b, c, d = 0;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & need) != need || !__builtin_cpu_supports("avx512bf16")) return;
+    amx = syscall(SYS_arch_prctl, 0x1023, 18) == 0;
+}
+#endif
 
 mc_isa mc_cpu_isa_max(void)
 {
@@ -15,7 +36,9 @@ mc_isa mc_cpu_isa_max(void)
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl") ||
         !__builtin_cpu_supports("avx512dq"))
         return MC_ISA_AVX2;
-    return __builtin_cpu_supports("avx512vnni") ? MC_ISA_AVX512_VNNI : MC_ISA_AVX512;
+    if (!__builtin_cpu_supports("avx512vnni")) return MC_ISA_AVX512;
+    pthread_once(&amx_once, find_amx);
+    return amx ? MC_ISA_AMX : MC_ISA_AVX512_VNNI;
 #else
     return MC_ISA_REF;
 #endif
@@ -26,7 +49,7 @@ static int env_tier(void)
 {
     const char *e = secure_getenv("MCOMP_ISA");
     if (!e || !*e) return -1;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < MC_ISA_COUNT; i++)
         if (strcmp(e, names[i]) == 0) return i;
     return -2;
 }
@@ -43,13 +66,15 @@ int mc_cpu_isa_env_unknown(void) { return env_tier() == -2; }
 int mc_cpu_has_bf16(void)
 {
 #if defined(__x86_64__)
-    return mc_cpu_isa() == MC_ISA_AVX512_VNNI && __builtin_cpu_supports("avx512bf16") != 0;
+    return mc_cpu_isa() >= MC_ISA_AVX512_VNNI && __builtin_cpu_supports("avx512bf16") != 0;
 #else
     return 0;
 #endif
 }
 
-const char *mc_isa_name(mc_isa isa) { return (int)isa >= 0 && (int)isa < 4 ? names[isa] : "unknown"; }
+mc_isa mc_isa_tier(mc_isa isa) { return isa > MC_ISA_AVX512_VNNI ? MC_ISA_AVX512_VNNI : isa; }
+
+const char *mc_isa_name(mc_isa isa) { return (int)isa >= 0 && (int)isa < MC_ISA_COUNT ? names[isa] : "unknown"; }
 
 const char *mc_cpu_name(char *buf, uint64_t cap)
 {

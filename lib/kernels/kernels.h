@@ -1,7 +1,7 @@
 /* kernels/kernels.h - pure functions on arrays: a portable reference of each kernel and faster ones for x86 tiers.
  *
  * mc_kernels_for() gives the table of a tier: members start as the reference and are overwritten in tier order (ref, avx2,
- * avx512, avx512_vnni) by the rows of kernels.def. Kernels touch no global state, allocate nothing, and start no threads:
+ * avx512, avx512_vnni, amx) by the rows of kernels.def. Kernels touch no global state, allocate nothing, and start no threads:
  * callers cut the work into tiles by data size. Integer kernels are bit-equal across tiers, their float epilogues included
  * (separate multiply and add, the same order in every tier: no FMA there).
  */

@@ -29,7 +29,7 @@ static int32_t host_threads(const mcomp_bk_pool *pool)
 {
     return pool ? mc_pool_threads((const mc_pool *)(const void *)pool) : 1;
 }
-static int32_t host_isa(void) { return (int32_t)mc_cpu_isa(); }
+static int32_t host_isa(void) { return (int32_t)mc_isa_tier(mc_cpu_isa()); }
 static int32_t host_bf16(void) { return mc_cpu_has_bf16() ? 1 : 0; }
 
 static const char *host_node_name(const mcomp_bk_node *n) { return node_of(n)->name; }

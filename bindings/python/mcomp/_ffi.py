@@ -129,7 +129,7 @@ class mcomp_machine_info(Structure):
         ("isa", c_char * 16),
         ("isa_max", c_char * 16),
         ("bf16", c_int32),
-        ("reserved", c_int32),
+        ("amx", c_int32),
         ("memory_bytes", c_uint64),
     ]
 

@@ -11,7 +11,7 @@ _FIELDS = dict(_ffi.mcomp_context_options._fields_)
 _allocators = []  # the process-wide allocator hook: kept for ever
 
 BackendInfo = record(_ffi.mcomp_backend_info, "BackendInfo", "A backend the context found; `why` says why it is not usable.", flags=["usable"])
-MachineInfo = record(_ffi.mcomp_machine_info, "MachineInfo", "This machine: CPUs of the mask, instruction set tier in effect, memory.", flags=["bf16"])
+MachineInfo = record(_ffi.mcomp_machine_info, "MachineInfo", "This machine: CPUs of the mask, instruction set tier in effect, memory.", flags=["bf16", "amx"])
 
 
 def machine_info():
