@@ -68,6 +68,8 @@ extern const cli_opt cli_model_opts[];
 /* Option of the verb by name (common, data, model and its own); NULL if unknown. */
 const cli_opt *cli_find_opt(const cli_verb *v, const char *name);
 int cli_takes_data(const cli_verb *v);
+int cli_takes_training(const cli_verb *v);
+int cli_own_schedule(const cli_verb *v); /* --schedule is not the learning rate's: that is --lr-schedule */
 int cli_takes_model(const cli_verb *v);
 
 /* ---- results and errors (report.c) ---- */
@@ -133,6 +135,26 @@ int cli_tokenizer_keep(cli *c, mcomp_dataset *d);
  * that is in the way is found first. */
 int cli_tokenizer_save(cli *c, const char *model_out);
 
+/* ---- verbs that train (training.c) ---- */
+
+typedef struct cli_training {
+    cli *c;
+    json_t *curve;       /* a row an epoch */
+    char *checkpoint;    /* OUT.ckpt */
+    char *freeze;
+    double started_ms, reported_ms;
+    char metric[32];     /* of the validation */
+} cli_training;
+extern const cli_opt cli_training_opts[];
+int cli_training_open(cli *c, cli_training *j, const char *out);
+void cli_training_close(cli_training *j);
+/* Reads the options over those of an initialised *o; progress goes to stderr and to j. j lives as long as *o is in use. */
+int cli_training_options(cli *c, cli_training *j, mcomp_trainer_options *o);
+int32_t cli_training_event(void *payload, const mcomp_train_event *e); /* payload: cli_training */
+json_t *cli_training_best(const cli_training *j, const mcomp_train_result *r);
+/* Names of the classes go into the model, so that validation and every later call number them alike. */
+int cli_name_labels(cli *c, mcomp_graph *g, const mcomp_dataset *d);
+
 /* ---- running a dataset (rows.c) ---- */
 
 typedef struct cli_rows { /* one float row an output row: predictions of a model on a dataset */
@@ -189,6 +211,6 @@ void cli_samples_free(mcomp_tensor ***samples, int64_t n, int32_t n_inputs);
 /* Peak loops of one core: GMAC/s of f32 FMA and of u8*s8 on the tier in effect. */
 void cli_witness(double *f32, double *int8);
 
-extern const cli_verb cli_inspect, cli_run, cli_eval, cli_calibrate, cli_quantize, cli_bench, cli_convert, cli_doctor, cli_train;
+extern const cli_verb cli_inspect, cli_run, cli_eval, cli_calibrate, cli_quantize, cli_bench, cli_convert, cli_doctor, cli_train, cli_prune;
 
 #endif

@@ -7,6 +7,7 @@
 #include <mcomp/context.h>
 #include <mcomp/dataset.h>
 #include <mcomp/graph.h>
+#include <mcomp/pruner.h>
 #include <mcomp/quantizer.h>
 #include <mcomp/build.h>
 #include <mcomp/trainer.h>
