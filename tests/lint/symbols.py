@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The exported functions are the same in the public headers, the symbol map, docs/symbols.tsv and the built library. With --address OUT
+"""The exported functions are the same in the public headers, the symbol map, docs/symbols.tsv and the built library, and the C++ headers
+have each. With --address OUT
 writes a C program that takes the address of every function (a declared but missing one fails to link)."""
 import pathlib
 import re
@@ -41,6 +42,10 @@ def main():
         for n in sorted(names - headers):
             bad += 1
             print(f"symbols: {n} is in {what} but not in the headers")
+    cpp = set(re.findall(r"\bmcomp_\w+", "".join(p.read_text() for p in (ROOT / "include/mcomp").glob("*.hpp"))))
+    for n in sorted(headers - cpp):
+        bad += 1
+        print(f"symbols: {n} is in the headers but no C++ object of include/mcomp/*.hpp calls it")
     for r in rows:
         if len(r) != 5 or not r[2]:
             bad += 1

@@ -1,0 +1,232 @@
+/* Integer GEMM with AMX tiles: tdpbusd multiplies a tile of 16 rows x 64 unsigned bytes by one of 64 x 16 signed ones and adds to
+ * 16 x 16 sums of 32 bits without saturation, so sums are exact and equal to those of every other tier.
+ *
+ * Packed layout: that of the VNNI kernel with the depth of a panel padded to 64 (16 quads of 16 lanes are one tile of 1 KiB), so
+ * that few rows, which would leave most of a tile empty, go through that kernel.
+ *
+ * A tile of the left operand is up to 16 rows at one distance from each other. Rows of a matrix and pixels of one output row
+ * are, and are read in place where runs are whole steps of 64 bytes; all else is copied once into panels
+ * [16 rows][64 bytes], runs end to end as in the packed weights. qgemm_load decides and leaves a plan for all columns.
+ *
+ * Register tile: 2 x 2 sums, two tiles of each operand.
+ */
+#define DEPTH_QUADS 16
+
+#include "kernels/x86/qgemm_vnni_body.h"
+
+#define STEP 64          /* bytes of depth in a tile */
+#define TILE_BYTES 1024
+#define TILE_ROWS 16
+#define FEW 4            /* rows that go through the VNNI kernel */
+#define BLOCK_BYTES 24576 /* rows x depth of a block: what stays in L1 while all columns pass */
+
+/* Up to 16 rows, `stride` bytes apart; step s of row 0 is at base + off[s]. */
+typedef struct row_group {
+    const uint8_t *base;
+    int64_t stride, rows;
+} row_group;
+
+/* At the start of qgemm_load's block; groups, offsets and panels follow. */
+typedef struct plan {
+    int64_t groups, steps;
+    row_group *group;
+    int64_t *off;
+} plan;
+
+static int64_t steps_of(const mc_qgemm_shape *s) { return quads_of(s) / DEPTH_QUADS; }
+static int64_t tiles_of(int64_t m) { return (m + TILE_ROWS - 1) / TILE_ROWS; }
+/* More groups than this, and copying pays. */
+static int64_t most_groups(int64_t m) { return tiles_of(m) * 5 / 4; }
+static int64_t up64(int64_t v) { return (v + 63) / 64 * 64; }
+static int64_t head_bytes(const mc_qgemm_shape *s, int64_t m)
+{
+    return up64((int64_t)sizeof(plan) + most_groups(m) * (int64_t)sizeof(row_group) + steps_of(s) * 8);
+}
+
+uint64_t mc_k_int8_qgemm_packed_bytes_amx(const mc_qgemm_shape *s, const int8_t *w)
+{
+    (void)w;
+    return vnni_packed_bytes(s);
+}
+
+void mc_k_int8_qgemm_pack_amx(const mc_qgemm_shape *s, const int8_t *w, void *out, int32_t *colsum) { vnni_pack(s, w, out, colsum); }
+
+uint64_t mc_k_int8_qgemm_loaded_bytes_amx(const mc_qgemm_shape *s, int64_t m)
+{
+    return m <= FEW ? 0 : (uint64_t)(head_bytes(s, m) + tiles_of(m) * steps_of(s) * TILE_BYTES);
+}
+
+/* ---- the left operand ---- */
+
+/* Rows from `row` on that are equally spaced. */
+static int64_t even_rows(const mc_qgemm_tile *t, int64_t row)
+{
+    int64_t n = t->m - row < 2 ? t->m - row : 2;
+    while (row + n < t->m && t->rows[row + n] - t->rows[row + n - 1] == t->rows[row + 1] - t->rows[row]) n++;
+    return n;
+}
+
+/* Cuts `rows` rows from `base` evenly into groups. */
+static void add_groups(plan *p, const uint8_t *base, int64_t stride, int64_t rows)
+{
+    const int64_t size = (rows + tiles_of(rows) - 1) / tiles_of(rows);
+    for (int64_t at = 0; at < rows; at += size)
+        p->group[p->groups++] = (row_group){base + at * stride, stride, rows - at < size ? rows - at : size};
+}
+
+/* 1 if tiles can be loaded from the rows themselves; then the plan is made. */
+static int in_place(const mc_qgemm_tile *t, plan *p)
+{
+    int64_t n = 0, rows;
+    if (t->shape.seg_len % STEP != 0) return 0;
+    for (int64_t i = 0; i < t->m; i += rows) {
+        rows = even_rows(t, i);
+        n += tiles_of(rows);
+        if (n > most_groups(t->m)) return 0;
+    }
+    for (int64_t i = 0; i < t->m; i += rows) {
+        rows = even_rows(t, i);
+        add_groups(p, t->rows[i], rows > 1 ? t->rows[i + 1] - t->rows[i] : 0, rows);
+    }
+    int64_t *off = p->off;
+    for (int64_t g = 0; g < t->shape.segments; g++)
+        for (int64_t b = 0; b < t->shape.seg_len; b += STEP) *off++ = t->seg[g] + b;
+    return 1;
+}
+
+/* One row into its lines of the panels, TILE_BYTES apart: runs end to end, each padded to a quad with what lies there. */
+static void copy_row(const mc_qgemm_tile *t, const uint8_t *row, uint8_t *out)
+{
+    const int64_t run = (t->shape.seg_len + 3) / 4 * 4;
+    int64_t fill = 0; /* of the line */
+    for (int64_t g = 0; g < t->shape.segments; g++) {
+        const uint8_t *x = row + t->seg[g];
+        for (int64_t b = 0; b < run;) {
+            const int64_t n = run - b < STEP - fill ? run - b : STEP - fill;
+            const __mmask64 first = n == STEP ? ~(__mmask64)0 : ((__mmask64)1 << n) - 1;
+            _mm512_mask_storeu_epi8(out + fill, first, _mm512_maskz_loadu_epi8(first, x + b));
+            b += n;
+            fill += n;
+            if (fill == STEP) {
+                fill = 0;
+                out += TILE_BYTES;
+            }
+        }
+    }
+    if (fill) _mm512_mask_storeu_epi8(out + fill, ~(__mmask64)0 >> fill, _mm512_setzero_si512());
+}
+
+void mc_k_int8_qgemm_load_amx(const mc_qgemm_tile *t)
+{
+    if (t->m <= FEW) return;
+    plan *p = t->loaded;
+    *p = (plan){.steps = steps_of(&t->shape), .group = (row_group *)(void *)(p + 1)};
+    p->off = (int64_t *)(void *)(p->group + most_groups(t->m));
+    if (in_place(t, p)) return;
+    const int64_t stride = p->steps * TILE_BYTES;
+    uint8_t *panels = (uint8_t *)t->loaded + head_bytes(&t->shape, t->m);
+    for (int64_t i = 0; i < t->m; i++) copy_row(t, t->rows[i], panels + i / TILE_ROWS * stride + i % TILE_ROWS * STEP);
+    for (int64_t i = 0; i < t->m; i += TILE_ROWS)
+        p->group[p->groups++] = (row_group){panels + i / TILE_ROWS * stride, STEP, t->m - i < TILE_ROWS ? t->m - i : TILE_ROWS};
+    for (int64_t s = 0; s < p->steps; s++) p->off[s] = s * TILE_BYTES;
+}
+
+/* ---- tiles ---- */
+
+/* Sums are tiles 0 to 3 (two rows of two), the left operand 4 and 5, the right 6 and 7. */
+static void configure(int64_t first, int64_t second)
+{
+    struct {
+        uint8_t palette, start_row, reserved[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } c = {.palette = 1, .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64}};
+    const uint8_t a = (uint8_t)first, b = (uint8_t)(second ? second : 1);
+    const uint8_t rows[8] = {a, a, b, b, a, b, TILE_ROWS, TILE_ROWS};
+    memcpy(c.rows, rows, sizeof rows);
+    __asm__ volatile("ldtilecfg %0" : : "m"(c));
+}
+
+typedef struct step_block {
+    const row_group *a;      /* one or two */
+    const int64_t *off;  /* [steps] */
+    int64_t steps;
+    const int8_t *b;     /* first panel at this depth */
+    int64_t b_stride;    /* bytes from panel to panel */
+    const int32_t *init; /* NULL: go on from acc */
+    int32_t *acc;
+    int64_t ld;          /* of acc, bytes */
+} step_block;
+
+static inline __attribute__((always_inline)) void tiles(const step_block *k, const int two_rows, const int two_panels)
+{
+    const int32_t *from = k->init ? k->init : k->acc;
+    const int64_t ld = k->ld, ld_from = k->init ? 0 : ld; /* the same line for every row */
+    int32_t *acc1 = k->acc + k->a[0].rows * (ld / 4);
+    const int32_t *from1 = k->init ? from : acc1;
+    const uint8_t *a0 = k->a[0].base, *a1 = two_rows ? k->a[1].base : NULL;
+    const int64_t stride0 = k->a[0].stride, stride1 = two_rows ? k->a[1].stride : 0;
+    const int8_t *b0 = k->b, *b1 = k->b + k->b_stride;
+    _tile_loadd(0, from, ld_from);
+    if (two_panels) _tile_loadd(1, from + LANES, ld_from);
+    if (two_rows) _tile_loadd(2, from1, ld_from);
+    if (two_rows && two_panels) _tile_loadd(3, from1 + LANES, ld_from);
+    for (int64_t s = 0; s < k->steps; s++, b0 += TILE_BYTES, b1 += TILE_BYTES) {
+        _tile_loadd(6, b0, STEP);
+        _tile_loadd(4, a0 + k->off[s], stride0);
+        _tile_dpbusd(0, 4, 6);
+        if (two_panels) {
+            _tile_loadd(7, b1, STEP);
+            _tile_dpbusd(1, 4, 7);
+        }
+        if (two_rows) {
+            _tile_loadd(5, a1 + k->off[s], stride1);
+            _tile_dpbusd(2, 5, 6);
+            if (two_panels) _tile_dpbusd(3, 5, 7);
+        }
+    }
+    _tile_stored(0, k->acc, ld);
+    if (two_panels) _tile_stored(1, k->acc + LANES, ld);
+    if (two_rows) _tile_stored(2, acc1, ld);
+    if (two_rows && two_panels) _tile_stored(3, acc1 + LANES, ld);
+}
+
+static void multiply(const step_block *k, int two_rows, int two_panels)
+{
+    if (two_rows && two_panels) tiles(k, 1, 1);
+    else if (two_rows) tiles(k, 1, 0);
+    else if (two_panels) tiles(k, 0, 1);
+    else tiles(k, 0, 0);
+}
+
+/* Depth of a block, in steps: the whole cut evenly. */
+static int64_t block_steps(int64_t steps, int64_t m)
+{
+    const int64_t most = BLOCK_BYTES / (m * STEP) < 8 ? 8 : BLOCK_BYTES / (m * STEP), blocks = (steps + most - 1) / most;
+    return (steps + blocks - 1) / blocks;
+}
+
+void mc_k_int8_qgemm_amx(const mc_qgemm_tile *t)
+{
+    if (t->m <= FEW) {
+        vnni_gemm(t);
+        return;
+    }
+    const plan *p = t->loaded;
+    const int64_t panels = (t->cols + LANES - 1) / LANES, depth = block_steps(p->steps, t->m), stride = p->steps * TILE_BYTES;
+    int64_t first = 0, second = 0; /* rows that the tiles are configured for */
+    for (int64_t s = 0; s < p->steps; s += depth)
+        for (int64_t j = 0; j < panels; j += 2) {
+            step_block k = {.off = p->off + s, .steps = p->steps - s < depth ? p->steps - s : depth, .b_stride = stride,
+                            .b = (const int8_t *)t->packed + (t->n0 / LANES + j) * stride + s * TILE_BYTES,
+                            .init = s ? NULL : t->init + t->n0 + j * LANES, .acc = t->acc + j * LANES, .ld = t->ld_acc * 4};
+            for (int64_t g = 0; g < p->groups; g += 2) {
+                const int two = g + 1 < p->groups;
+                k.a = p->group + g;
+                if (k.a[0].rows != first || (two && k.a[1].rows != second)) configure(first = k.a[0].rows, second = two ? k.a[1].rows : 0);
+                multiply(&k, two, panels - j > 1);
+                k.acc += (k.a[0].rows + (two ? k.a[1].rows : 0)) * t->ld_acc;
+            }
+        }
+    _tile_release();
+}
