@@ -156,9 +156,11 @@ static void result_of(const mc_fit *f, mcomp_train_result *r)
     uint64_t best = 0;
     for (int64_t i = 0; t->best.weights && i < t->step.n_vars; i++)
         if (t->best.weights[i]) best += mc_tensor_bytes(t->best.weights[i]);
-    *r = (mcomp_train_result){.size = r->size, .stopped_early = f->stopped_early, .best_epoch = t->best.epoch, .best_step = t->best.step, .epochs = t->cursor.epoch,
-                              .steps = t->updates, .best_metric = t->best.metric.value, .best_lo = t->best.metric.lo, .best_hi = t->best.metric.hi, .best_n = t->best.metric.n, .last_loss = f->last_loss, .samples_per_second = mc_fit_rate(f),
-                              .peak_bytes = f->peak_bytes + best};
+    const mc_measured *m = &t->best.metric;
+    const mcomp_train_result i = {.size = sizeof i, .stopped_early = f->stopped_early, .best_epoch = t->best.epoch, .best_step = t->best.step, .epochs = t->cursor.epoch,
+                                  .steps = t->updates, .best_metric = m->value, .best_lo = m->lo, .best_hi = m->hi, .best_n = m->n,
+                                  .last_loss = f->last_loss, .samples_per_second = mc_fit_rate(f), .peak_bytes = f->peak_bytes + best};
+    (void)mc_info_give(r, &i, sizeof i, 1);
 }
 
 int32_t mcomp_trainer_fit(mcomp_train_result *result, mcomp_trainer *t, mcomp_dataset *train, mcomp_dataset *valid)
@@ -166,7 +168,7 @@ int32_t mcomp_trainer_fit(mcomp_train_result *result, mcomp_trainer *t, mcomp_da
     int32_t st = MCOMP_OK;
     mc_fit f = {.t = t, .train_set = train, .valid_set = valid ? valid : train};
     MC_API_ENTER();
-    MC_CHECK_ARG(1, !result || result->size >= sizeof *result, "result", "its size is not set");
+    MC_CHECK_ARG(1, !result || (result->size >= sizeof result->size && result->size <= 65536), "result", "its size is not set");
     MC_CHECK_ARG(2, t, "t", "is NULL");
     MC_CHECK_ARG(3, train, "train", "is NULL");
     MC_TRY(mc_fit_open(&f));

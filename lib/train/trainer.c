@@ -309,12 +309,11 @@ int32_t mcomp_trainer_info_get(const mcomp_trainer *t, mcomp_trainer_info *out)
 {
     MC_API_ENTER();
     MC_CHECK_ARG(1, t, "t", "is NULL");
-    MC_CHECK_ARG(2, out && out->size >= sizeof *out, "out", "is NULL or its size is not set");
-    mcomp_trainer_info i = {.size = out->size, .variables = (int32_t)t->step.n_vars, .parameters = t->step.parameters, .steps = t->updates};
+    MC_CHECK_ARG(2, out, "out", "is NULL");
+    mcomp_trainer_info i = {.size = sizeof i, .variables = (int32_t)t->step.n_vars, .parameters = t->step.parameters, .steps = t->updates};
     mcomp_plan_info p = {.size = sizeof p};
     for (int64_t k = 0; k < t->step.n_vars; k++) i.variable_bytes += mc_tensor_bytes(&t->step.vars[k].t->t);
     if (t->exec && t->updates + t->micro > 0 && mcomp_exec_plan_info(t->exec, &p) == MCOMP_OK) i.plan_bytes = p.memory_bytes;
     mc_error_clear();
-    *out = i;
-    return MCOMP_OK;
+    return mc_info_give(out, &i, sizeof i, 2);
 }
