@@ -53,7 +53,7 @@ static int32_t checkpoint(mc_fit *f)
 static int32_t next(mc_fit *f, mc_batch *b, const mc_tensor **target)
 {
     int32_t st = mc_loader_next(f->train, b);
-    if (st == MCOMP_OK && b->n > 0) st = mc_fit_target(f, b, target);
+    if (st == MCOMP_OK && b->n > 0 && f->t->step.in_target >= 0) st = mc_fit_target(f, b, target); /* the loss may be a teacher's alone */
     return st;
 }
 
@@ -70,6 +70,7 @@ static int32_t plan(mc_fit *f)
     if (b.n == 0) MC_TRY(next(f, &b, &target));
     for (int64_t k = 0; k < t->step.n_model_inputs; k++) t->in[k] = (const mcomp_tensor *)b.inputs[k];
     if (t->step.in_target >= 0) t->in[t->step.in_target] = (const mcomp_tensor *)target;
+    MC_TRY(mc_trainer_feed(t, &(mc_feed_batch){(const mcomp_tensor *const *)b.inputs, b.samples, b.n}));
     MC_TRY(mc_exec_prepare(t->exec, t->in, &block));
     MC_TRY(mcomp_trainer_info_get(t, &i));
     f->peak_bytes = block + i.variable_bytes;
@@ -87,7 +88,8 @@ static int32_t one_step(mc_fit *f, const mc_batch *b, const mc_tensor *target)
     mcomp_trainer *t = f->t;
     const int64_t before = t->updates, start = mc_clock_ns();
     float loss = 0.0f;
-    MC_TRY(mc_trainer_run(t, (const mcomp_tensor *const *)b->inputs, (const mcomp_tensor *)target, &loss));
+    const mc_feed_batch batch = {(const mcomp_tensor *const *)b->inputs, b->samples, b->n};
+    MC_TRY(mc_trainer_run(t, &batch, (const mcomp_tensor *)target, &loss));
     const double seconds = (double)(mc_clock_ns() - start) * 1e-9;
     if (b->n == t->o.batch && seconds > 0.0) f->rate[f->n_rate++ % MC_RATES] = (double)b->n / seconds;
     mc_loader_tell(f->train, &t->cursor);
