@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#define BLOCK_COLS 96 /* columns whose sums stay in L1: twice three panels of the VNNI register tile */
+#define BLOCK_COLS 128 /* columns whose sums stay in L1: twice three panels of the VNNI register tile */
 
 /* ---- weights ---- */
 

@@ -36,7 +36,7 @@ typedef struct plan {
 static int64_t steps_of(const mc_qgemm_shape *s) { return quads_of(s) / DEPTH_QUADS; }
 static int64_t tiles_of(int64_t m) { return (m + TILE_ROWS - 1) / TILE_ROWS; }
 /* More groups than this, and copying pays. */
-static int64_t most_groups(int64_t m) { return tiles_of(m) * 5 / 4; }
+static int64_t most_groups(int64_t m) { return tiles_of(m) * 2; }
 static int64_t up64(int64_t v) { return (v + 63) / 64 * 64; }
 static int64_t head_bytes(const mc_qgemm_shape *s, int64_t m)
 {
@@ -94,26 +94,31 @@ static int in_place(const mc_qgemm_tile *t, plan *p)
     return 1;
 }
 
-/* One row into its lines of the panels, TILE_BYTES apart: runs end to end, each padded to a quad with what lies there. */
-static void copy_row(const mc_qgemm_tile *t, const uint8_t *row, uint8_t *out)
+/* Bytes x .. x+n of each row into its line of a tile, from byte `fill` on. */
+static void copy_piece(const uint8_t *const *rows, int64_t m, int64_t x, int64_t n, uint8_t *tile, int64_t fill)
+{
+    const __mmask64 first = ~(__mmask64)0 >> (STEP - n);
+    for (int64_t i = 0; i < m; i++)
+        _mm512_mask_storeu_epi8(tile + i * STEP + fill, first, _mm512_maskz_loadu_epi8(first, rows[i] + x));
+}
+
+/* Up to 16 rows into tiles: runs end to end, each padded to a quad with what lies there. */
+static void copy_rows(const mc_qgemm_tile *t, const uint8_t *const *rows, int64_t m, uint8_t *tile)
 {
     const int64_t run = (t->shape.seg_len + 3) / 4 * 4;
-    int64_t fill = 0; /* of the line */
-    for (int64_t g = 0; g < t->shape.segments; g++) {
-        const uint8_t *x = row + t->seg[g];
-        for (int64_t b = 0; b < run;) {
-            const int64_t n = run - b < STEP - fill ? run - b : STEP - fill;
-            const __mmask64 first = n == STEP ? ~(__mmask64)0 : ((__mmask64)1 << n) - 1;
-            _mm512_mask_storeu_epi8(out + fill, first, _mm512_maskz_loadu_epi8(first, x + b));
-            b += n;
+    int64_t fill = 0;
+    for (int64_t g = 0; g < t->shape.segments; g++)
+        for (int64_t b = 0, n; b < run; b += n) {
+            n = run - b < STEP - fill ? run - b : STEP - fill;
+            copy_piece(rows, m, t->seg[g] + b, n, tile, fill);
             fill += n;
             if (fill == STEP) {
                 fill = 0;
-                out += TILE_BYTES;
+                tile += TILE_BYTES;
             }
         }
-    }
-    if (fill) _mm512_mask_storeu_epi8(out + fill, ~(__mmask64)0 >> fill, _mm512_setzero_si512());
+    for (int64_t i = 0; i < m && fill; i++)
+        _mm512_mask_storeu_epi8(tile + i * STEP + fill, ~(__mmask64)0 >> fill, _mm512_setzero_si512());
 }
 
 void mc_k_int8_qgemm_load_amx(const mc_qgemm_tile *t)
@@ -123,11 +128,13 @@ void mc_k_int8_qgemm_load_amx(const mc_qgemm_tile *t)
     *p = (plan){.steps = steps_of(&t->shape), .group = (row_group *)(void *)(p + 1)};
     p->off = (int64_t *)(void *)(p->group + most_groups(t->m));
     if (in_place(t, p)) return;
-    const int64_t stride = p->steps * TILE_BYTES;
     uint8_t *panels = (uint8_t *)t->loaded + head_bytes(&t->shape, t->m);
-    for (int64_t i = 0; i < t->m; i++) copy_row(t, t->rows[i], panels + i / TILE_ROWS * stride + i % TILE_ROWS * STEP);
-    for (int64_t i = 0; i < t->m; i += TILE_ROWS)
-        p->group[p->groups++] = (row_group){panels + i / TILE_ROWS * stride, STEP, t->m - i < TILE_ROWS ? t->m - i : TILE_ROWS};
+    for (int64_t i = 0; i < t->m; i += TILE_ROWS) {
+        const int64_t rows = t->m - i < TILE_ROWS ? t->m - i : TILE_ROWS;
+        p->group[p->groups++] = (row_group){panels, STEP, rows};
+        copy_rows(t, t->rows + i, rows, panels);
+        panels += p->steps * TILE_BYTES;
+    }
     for (int64_t s = 0; s < p->steps; s++) p->off[s] = s * TILE_BYTES;
 }
 
