@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#define BLOCK_COLS 128 /* columns whose sums stay in L1: twice three panels of the VNNI register tile */
+#define BLOCK_COLS 96 /* columns whose sums stay in L1: twice three panels of the VNNI register tile */
 
 /* ---- weights ---- */
 
@@ -222,6 +222,7 @@ void mc_q_tile_run(const mc_q_tile *t)
         e.out.y = (uint8_t *)(void *)rows + channel * y_element;
         k->epilogue(&e);
     }
+    k->qgemm_done(&g);
     if (f->layernorm) normalise(t, rows, ld_rows);
 }
 

@@ -5,8 +5,8 @@
  * that few rows, which would leave most of a tile empty, go through that kernel.
  *
  * A tile of the left operand is up to 16 rows at one distance from each other. Rows of a matrix and pixels of one output row
- * are, and are read in place where runs are whole steps of 64 bytes; all else is copied once into panels
- * [16 rows][64 bytes], runs end to end as in the packed weights. qgemm_load decides and leaves a plan for all columns.
+ * are, and are read in place where runs are whole steps of 64 bytes; all else is copied once into tiles of 16 lines of 64 bytes,
+ * runs end to end as in the packed weights. qgemm_load decides and leaves a plan for all columns.
  *
  * Register tile: 2 x 2 sums, two tiles of each operand.
  */
@@ -29,6 +29,7 @@ typedef struct row_group {
 /* At the start of qgemm_load's block; groups, offsets and panels follow. */
 typedef struct plan {
     int64_t groups, steps;
+    int64_t first, second; /* rows that the tiles of this thread are configured for; 0: not yet */
     row_group *group;
     int64_t *off;
 } plan;
@@ -181,16 +182,12 @@ static inline __attribute__((always_inline)) void tiles(const step_block *k, con
     for (int64_t s = 0; s < k->steps; s++, b0 += TILE_BYTES, b1 += TILE_BYTES) {
         _tile_loadd(6, b0, STEP);
         _tile_loadd(4, a0 + k->off[s], stride0);
+        if (two_panels) _tile_loadd(7, b1, STEP);
+        if (two_rows) _tile_loadd(5, a1 + k->off[s], stride1);
         _tile_dpbusd(0, 4, 6);
-        if (two_panels) {
-            _tile_loadd(7, b1, STEP);
-            _tile_dpbusd(1, 4, 7);
-        }
-        if (two_rows) {
-            _tile_loadd(5, a1 + k->off[s], stride1);
-            _tile_dpbusd(2, 5, 6);
-            if (two_panels) _tile_dpbusd(3, 5, 7);
-        }
+        if (two_panels) _tile_dpbusd(1, 4, 7);
+        if (two_rows) _tile_dpbusd(2, 5, 6);
+        if (two_rows && two_panels) _tile_dpbusd(3, 5, 7);
     }
     _tile_stored(0, k->acc, ld);
     if (two_panels) _tile_stored(1, k->acc + LANES, ld);
@@ -213,27 +210,63 @@ static int64_t block_steps(int64_t steps, int64_t m)
     return (steps + blocks - 1) / blocks;
 }
 
+/* Rows of the two groups of the pair that begins at g, 0 if there is no second; tiles set up for two serve one. */
+static void pair_rows(const plan *p, int64_t g, int64_t *first, int64_t *second)
+{
+    *first = p->group[g].rows;
+    *second = g + 1 < p->groups ? p->group[g + 1].rows : 0;
+}
+
+/* Pairs from g on that the same configuration serves: where they end. Changing it takes as long as multiplying five tiles. */
+static int64_t span_end(plan *p, int64_t g)
+{
+    int64_t first, second;
+    pair_rows(p, g, &first, &second);
+    if (first != p->first || (second && second != p->second)) configure(p->first = first, p->second = second);
+    for (g += 2; g < p->groups; g += 2) {
+        pair_rows(p, g, &first, &second);
+        if (first != p->first || (second && second != p->second)) break;
+    }
+    return g < p->groups ? g : p->groups;
+}
+
+/* Groups g .. end: all columns, depth block by depth block. */
+static void groups_pass(const mc_qgemm_tile *t, const plan *p, int64_t g0, int64_t end, int32_t *acc)
+{
+    const int64_t panels = (t->cols + LANES - 1) / LANES, depth = block_steps(p->steps, t->m), stride = p->steps * TILE_BYTES;
+    for (int64_t s = 0; s < p->steps; s += depth)
+        for (int64_t j = 0; j < panels; j += 2) {
+            step_block k = {.off = p->off + s, .steps = p->steps - s < depth ? p->steps - s : depth, .b_stride = stride,
+                            .b = (const int8_t *)t->packed + (t->n0 / LANES + j) * stride + s * TILE_BYTES,
+                            .init = s ? NULL : t->init + t->n0 + j * LANES, .acc = acc + j * LANES, .ld = t->ld_acc * 4};
+            for (int64_t g = g0; g < end; g += 2) {
+                const int two = g + 1 < end;
+                k.a = p->group + g;
+                multiply(&k, two, panels - j > 1);
+                k.acc += (k.a[0].rows + (two ? k.a[1].rows : 0)) * t->ld_acc;
+            }
+        }
+}
+
 void mc_k_int8_qgemm_amx(const mc_qgemm_tile *t)
 {
     if (t->m <= FEW) {
         vnni_gemm(t);
         return;
     }
-    const plan *p = t->loaded;
-    const int64_t panels = (t->cols + LANES - 1) / LANES, depth = block_steps(p->steps, t->m), stride = p->steps * TILE_BYTES;
-    int64_t first = 0, second = 0; /* rows that the tiles are configured for */
-    for (int64_t s = 0; s < p->steps; s += depth)
-        for (int64_t j = 0; j < panels; j += 2) {
-            step_block k = {.off = p->off + s, .steps = p->steps - s < depth ? p->steps - s : depth, .b_stride = stride,
-                            .b = (const int8_t *)t->packed + (t->n0 / LANES + j) * stride + s * TILE_BYTES,
-                            .init = s ? NULL : t->init + t->n0 + j * LANES, .acc = t->acc + j * LANES, .ld = t->ld_acc * 4};
-            for (int64_t g = 0; g < p->groups; g += 2) {
-                const int two = g + 1 < p->groups;
-                k.a = p->group + g;
-                if (k.a[0].rows != first || (two && k.a[1].rows != second)) configure(first = k.a[0].rows, second = two ? k.a[1].rows : 0);
-                multiply(&k, two, panels - j > 1);
-                k.acc += (k.a[0].rows + (two ? k.a[1].rows : 0)) * t->ld_acc;
-            }
-        }
-    _tile_release();
+    plan *p = t->loaded;
+    int32_t *acc = t->acc;
+    for (int64_t g = 0, end; g < p->groups; g = end) {
+        end = span_end(p, g);
+        groups_pass(t, p, g, end, acc);
+        for (int64_t i = g; i < end; i++) acc += p->group[i].rows * t->ld_acc;
+    }
+}
+
+void mc_k_int8_qgemm_done_amx(const mc_qgemm_tile *t)
+{
+    if (t->m <= FEW) return;
+    plan *p = t->loaded;
+    if (p->first) _tile_release();
+    p->first = 0;
 }
