@@ -573,6 +573,49 @@ func (o *CalibrationInfo) from(c *C.mcomp_calibration_info) {
 	o.LabelsSeen = int64(c.labels_seen)
 }
 
+// DistillerOptions is mcomp_distiller_options: what is zero is the default.
+type DistillerOptions struct {
+	Batch       int32
+	Losses      string
+	Output      string
+	Cache       string
+	Temperature float64
+	Alpha       float64
+	CacheBytes  uint64
+	NoControl   int32
+}
+
+func (o DistillerOptions) c(m *memory) (*C.mcomp_distiller_options, error) {
+	c := new(C.mcomp_distiller_options)
+	if err := m.check(C.go_mcomp_distiller_options_init(m.error(), c, C.uint32_t(unsafe.Sizeof(*c))), "mcomp_distiller_options_init"); err != nil {
+		return nil, err
+	}
+	c.batch = C.int32_t(o.Batch)
+	c.losses = m.optional(o.Losses)
+	c.output = m.optional(o.Output)
+	c.cache = m.optional(o.Cache)
+	c.temperature = C.double(o.Temperature)
+	c.alpha = C.double(o.Alpha)
+	c.cache_bytes = C.uint64_t(o.CacheBytes)
+	c.no_control = C.int32_t(o.NoControl)
+	return c, m.failed
+}
+
+// DistillerInfo is mcomp_distiller_info.
+type DistillerInfo struct {
+	Samples    int64
+	Computed   int64
+	Damaged    int64
+	CacheBytes uint64
+}
+
+func (o *DistillerInfo) from(c *C.mcomp_distiller_info) {
+	o.Samples = int64(c.samples)
+	o.Computed = int64(c.computed)
+	o.Damaged = int64(c.damaged)
+	o.CacheBytes = uint64(c.cache_bytes)
+}
+
 // QuantizerOptions is mcomp_quantizer_options: what is zero is the default.
 type QuantizerOptions struct {
 	QDQ        int32

@@ -421,6 +421,31 @@ private:
     }
 };
 
+class Distiller : public Handle<mcomp_distiller, mcomp_distiller_destroy> {
+public:
+    using Handle::Handle;
+    Distiller(const Context &ctx, const Graph &teacher, const DistillerOptions &options = {})
+        : Handle(detail::make(mcomp_distiller_destroy, mcomp_distiller_create, ctx.get(), teacher.get(), &options)) {}
+    /* Opened for the teacher, with the rows of the student's training data. */
+    void teach(Dataset &data) { detail::call(mcomp_distiller_teach, get(), data.get()); }
+    /* The distiller must outlive the trainer. */
+    void attach(Trainer &t) { detail::call(mcomp_distiller_attach, get(), t.get()); }
+    struct Results {
+        mcomp_train_result student, control; /* control: steps 0 where there is none */
+    };
+    /* valid nullptr: a tenth of train. */
+    Results fit(const Graph &student, const TrainerOptions &options, Dataset &train, Dataset *valid = nullptr)
+    {
+        Results r{};
+        r.student.size = r.control.size = sizeof r.student;
+        detail::call(mcomp_distiller_fit, &r.student, &r.control, get(), student.get(), &options, train.get(), valid ? valid->get() : nullptr);
+        return r;
+    }
+    Graph student() const { return Graph(detail::make(mcomp_graph_destroy, mcomp_distiller_graph, get(), 0)); }
+    Graph control() const { return Graph(detail::make(mcomp_graph_destroy, mcomp_distiller_graph, get(), 1)); }
+    mcomp_distiller_info info() const { return detail::info<mcomp_distiller_info>(mcomp_distiller_info_get, get()); }
+};
+
 /* Sets epochs, batch and lr to what suits a fresh model of this kind. */
 inline void build_training(TrainerOptions &options, const std::string &spec) { detail::call(mcomp_build_training, &options, spec.c_str()); }
 /* true if this kind takes token ids, false if it takes numbers. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The exported functions are the same in the public headers, the symbol map, docs/symbols.tsv and the built library, and the C++ headers
-have each. With --address OUT
-writes a C program that takes the address of every function (a declared but missing one fails to link)."""
+have each. With --address OUT [HEADERS] writes a C program that takes the address of every function (a declared but missing one fails to
+link)."""
 import pathlib
 import re
 import subprocess
@@ -10,9 +10,9 @@ import sys
 ROOT = pathlib.Path(sys.argv[1]).resolve()
 
 
-def from_headers():
+def from_headers(folder):
     names = set()
-    for path in (ROOT / "include/mcomp").glob("*.h"):
+    for path in folder.glob("*.h"):
         if path.name == "backend.h":
             continue
         text = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.S)
@@ -21,7 +21,7 @@ def from_headers():
 
 
 def main():
-    headers = from_headers()
+    headers = from_headers(pathlib.Path(sys.argv[4]) if len(sys.argv) > 4 else ROOT / "include/mcomp")
     if sys.argv[2] == "--address":
         body = "".join(f"    (const void *)(uintptr_t){n},\n" for n in sorted(headers))
         pathlib.Path(sys.argv[3]).write_text(

@@ -283,6 +283,28 @@ START_TEST(train)
 }
 END_TEST
 
+START_TEST(distil)
+{
+    const Context ctx;
+    const Graph g = mlp(ctx);
+    Dataset d = numbers(ctx, g, 200), v = numbers(ctx, g, 50);
+    ck_assert(d.at(0).label >= 0 && v.at(0).label >= 0);
+    TrainerOptions o;
+    o.epochs = 2;
+    DistillerOptions how;
+    how.alpha = 0.5;
+    Distiller teacher(ctx, g, how);
+    teacher.teach(d);
+    ck_assert(teacher.info().samples == 200 && teacher.info().computed == 200);
+    const Distiller::Results r = teacher.fit(g, o, d, &v);
+    ck_assert(r.student.epochs == 2 && r.control.epochs == 2);
+    ck_assert(teacher.student().info().n_nodes == g.info().n_nodes && teacher.control().info().n_nodes == g.info().n_nodes);
+    Trainer t(ctx, g, o);
+    teacher.attach(t);
+    ck_assert(t.fit(d, &v).epochs == 2);
+}
+END_TEST
+
 START_TEST(tokenizer)
 {
     const Context ctx;
