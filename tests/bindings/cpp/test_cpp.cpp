@@ -387,7 +387,7 @@ int main()
 {
     Suite *suite = suite_create("cpp");
     TCase *c = tcase_create("cpp");
-    for (const TTest *t : {tensors, graph_and_run, attributes, errors, ownership, quantize, train, tokenizer, callbacks_throw, two_files})
+    for (const TTest *t : {tensors, graph_and_run, attributes, errors, ownership, quantize, train, distil, tokenizer, callbacks_throw, two_files})
         tcase_add_test(c, t);
     suite_add_tcase(suite, c);
     SRunner *r = srunner_create(suite);
