@@ -105,8 +105,14 @@ static int32_t copy(mcomp_tensor **to, const mcomp_tensor *from)
     return MCOMP_OK;
 }
 
+void mcgo_look(const mcomp_tensor *t, mcgo_view *view)
+{
+    *view = (mcgo_view){.dims = mcomp_tensor_dims(t), .data = mcomp_tensor_data(t), .bytes = mcomp_tensor_bytes(t),
+                        .dtype = mcomp_tensor_dtype(t), .rank = mcomp_tensor_rank(t)};
+}
+
 int32_t mcgo_exec_run(mcgo_error *error, void *exec, int32_t n_inputs, const mcomp_tensor *const *inputs, int32_t n_outputs,
-                      const mcomp_tensor **outputs, mcomp_tensor **copies)
+                      const mcomp_tensor **outputs, mcomp_tensor **copies, mcgo_view *views)
 {
     uintptr_t outer = mcgo_enter();
     int32_t status = mcomp_exec_run(exec, n_inputs, inputs, n_outputs, outputs);
@@ -118,6 +124,8 @@ int32_t mcgo_exec_run(mcgo_error *error, void *exec, int32_t n_inputs, const mco
             return error->record.code = MCOMP_UNSUPPORTED;
         }
         status = copy(&copies[i], outputs[i]);
+        if (status >= 0)
+            mcgo_look(copies[i], &views[i]);
     }
     return mcgo_leave(error, outer, status);
 }
