@@ -141,10 +141,58 @@ static inline int32_t go_mcomp_dataset_options_init(mcgo_error *error_out, mcomp
     return mcgo_leave(error_out, outer, mcomp_dataset_options_init(o, size));
 }
 
+static inline int32_t go_mcomp_dataset_split(mcgo_error *error_out, mcomp_dataset *d, mcomp_dataset *by, int32_t part, double fraction)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_dataset_split(d, by, part, fraction));
+}
+
 static inline int32_t go_mcomp_dataset_targets(mcgo_error *error_out, mcomp_dataset *d, int64_t i, int64_t n, int64_t *targets)
 {
     uintptr_t outer = mcgo_enter();
     return mcgo_leave(error_out, outer, mcomp_dataset_targets(d, i, n, targets));
+}
+
+static inline int32_t go_mcomp_distiller_attach(mcgo_error *error_out, mcomp_distiller *d, mcomp_trainer *t)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_distiller_attach(d, t));
+}
+
+static inline int32_t go_mcomp_distiller_create(mcgo_error *error_out, mcomp_distiller **out, mcomp_context *ctx, const mcomp_graph *teacher, const mcomp_distiller_options *options)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_distiller_create(out, ctx, teacher, options));
+}
+
+static inline int32_t go_mcomp_distiller_fit(mcgo_error *error_out, mcomp_train_result *student_result, mcomp_train_result *control_result, mcomp_distiller *d, const mcomp_graph *student, const mcomp_trainer_options *options, mcomp_dataset *train, mcomp_dataset *valid)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_distiller_fit(student_result, control_result, d, student, options, train, valid));
+}
+
+static inline int32_t go_mcomp_distiller_graph(mcgo_error *error_out, mcomp_graph **out, mcomp_distiller *d, int32_t which)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_distiller_graph(out, d, which));
+}
+
+static inline int32_t go_mcomp_distiller_info_get(mcgo_error *error_out, const mcomp_distiller *d, mcomp_distiller_info *out)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_distiller_info_get(d, out));
+}
+
+static inline int32_t go_mcomp_distiller_options_init(mcgo_error *error_out, mcomp_distiller_options *o, uint32_t size)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_distiller_options_init(o, size));
+}
+
+static inline int32_t go_mcomp_distiller_teach(mcgo_error *error_out, mcomp_distiller *d, mcomp_dataset *data)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_distiller_teach(d, data));
 }
 
 static inline int32_t go_mcomp_dtype_from_name(mcgo_error *error_out, const char *name)

@@ -52,7 +52,9 @@ static int prune(cli *c, job *j, int *missed)
     CLI_TRY(options(c, &o));
     CLI_LIB(mcomp_trainer_options_init(&t, sizeof t));
     t.epochs = epochs_for(o.schedule, o.sparsity);
-    CLI_TRY(cli_training_options(c, &j->training, &t));
+    CLI_TRY(cli_training_options(&j->training, &t));
+    t.loss = cli_str(c, "loss", NULL);
+    t.augment = cli_str(c, "augment", NULL);
     CLI_LIB(mcomp_pruner_create(&j->p, c->ctx, j->g, &o));
     j->r.size = sizeof j->r;
     j->fit.size = sizeof j->fit;
@@ -168,8 +170,8 @@ static int results(cli *c, job *j, const char *out)
         cli_set(c->root, "equivalence", e);
     }
     if (j->r.trained) {
-        cli_set(c->root, "curve", json_incref(j->training.curve));
-        cli_set(c->root, "best", cli_training_best(&j->training, &j->fit));
+        cli_set(c->root, "curve", json_incref(j->training.curve[0]));
+        cli_set(c->root, "best", cli_best(&j->training, &j->fit));
     }
     CLI_TRY(write_model(c, j, out));
     const double bytes[2] = {(double)cli_model_bytes(j->g), (double)cli_model_bytes(j->written)};
@@ -224,7 +226,7 @@ static int run(cli *c)
     if (!cli_str(c, "data", NULL)) st = cli_fail(c, MCOMP_ARGUMENT, "--data", "docs/data.md lists the forms", "mcomp prune needs --data DATA");
     else if (!out) st = cli_fail(c, MCOMP_ARGUMENT, "-o", "", "mcomp prune needs -o OUT");
     else if (access(out, F_OK) == 0 && !c->overwrite) st = cli_fail(c, MCOMP_PATH, out, "-f replaces it", "the file exists");
-    else st = cli_training_open(c, &j.training, out);
+    else st = cli_training_open(&j.training, c, out);
     if (st == 0) st = work(c, &j, out);
     for (int k = 0; k < 2; k++) cli_rows_free(&j.rows[k]);
     mcomp_pruner_destroy(j.p);
@@ -240,12 +242,16 @@ static int run(cli *c)
 
 static const cli_opt opts[] = {
     {"out-file", OPT_VALUE, "OUT  the pruned model; OUT.ckpt is the checkpoint"},
+    {"valid", OPT_VALUE, "DATA  chooses the best epoch and measures both models (default: 10 % of the data, by hash)"},
     {"pattern", OPT_VALUE, "unstructured|4x1|1x4|2:4|channel|ffn|head"},
     {"criterion", OPT_VALUE, "l2|l1|fpgm|taylor"},
     {"sparsity", OPT_VALUE, "R  fraction of the weights, or units, that is removed (0.5)"},
     {"macs", OPT_VALUE, "R  fraction of the multiply-accumulates that is removed"},
     {"latency", OPT_VALUE, "MS  median latency to reach (channel, ffn, head)"},
     {"schedule", OPT_VALUE, "cubic|one-shot|iterative|linear"},
+    {"lr-schedule", OPT_VALUE, "cosine|constant|linear|step|one-cycle  of the learning rate"},
+    {"loss", OPT_VALUE, "cross_entropy|bce|mse|kl|cosine|span"},
+    {"augment", OPT_VALUE, "shift:N[,mirror]"},
     {"match", OPT_VALUE, "PATTERN,...  nodes or weights that are pruned (default: all that can be)"},
     {"keep", OPT_VALUE, "PATTERN,...  nodes or weights that are not"},
     {"global", OPT_FLAG, "one ranking over all layers instead of the same fraction of each"},

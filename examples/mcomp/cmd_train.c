@@ -1,12 +1,10 @@
 /* mcomp train: trains a model on data and writes the best one; checkpoints beside the output, resumable. */
 #include "cli.h"
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 typedef struct job {
+    cli *c;
     mcomp_graph *g, *best;
     mcomp_dataset *train, *valid;
     mcomp_trainer *t;
@@ -19,7 +17,9 @@ static int make_trainer(cli *c, job *j)
     mcomp_trainer_options o;
     CLI_LIB(mcomp_trainer_options_init(&o, sizeof o));
     if (cli_has(c, "build")) CLI_LIB(mcomp_build_training(&o, cli_str(c, "build", NULL)));
-    CLI_TRY(cli_training_options(c, &j->training, &o));
+    CLI_TRY(cli_training_options(&j->training, &o));
+    o.loss = cli_str(c, "loss", NULL);
+    o.augment = cli_str(c, "augment", NULL);
     CLI_LIB(mcomp_trainer_create(&j->t, c->ctx, j->g, &o));
 done:
     return st;
@@ -34,7 +34,7 @@ static int store(cli *c, job *j, const char *out, const mcomp_train_result *r)
     o.overwrite = c->overwrite;
     CLI_TRY(cli_tokenizer_save(c, out));
     CLI_LIB(mcomp_graph_save(j->best, out, &o));
-    cli_set(c->root, "best", cli_training_best(&j->training, r));
+    cli_set(c->root, "best", cli_best(&j->training, r));
     cli_set(c->root, "output", json_string(out));
     cli_say(c, "best: %s %.4f (95 %% interval %.4f to %.4f, n %lld) after epoch %lld (step %lld)\nwrote %s\n", j->training.metric, r->best_metric, r->best_lo, r->best_hi, (long long)r->best_n, (long long)r->best_epoch, (long long)r->best_step, out);
 done:
@@ -46,7 +46,7 @@ static int train(cli *c, job *j, const char *out)
     int st = 0;
     mcomp_train_result r = {.size = sizeof r};
     const char *data = cli_str(c, "data", NULL), *valid = cli_str(c, "valid", NULL);
-    if (cli_has(c, "build")) CLI_TRY(cli_built_model(c, cli_str(c, "build", NULL), data, &j->g));
+    if (cli_has(c, "build")) CLI_TRY(cli_built_model(c, cli_str(c, "build", NULL), data, 0, &j->g));
     else CLI_TRY(cli_model(c, c->pos[0], &j->g));
     CLI_TRY(cli_dataset(c, j->g, data, &j->train));
     CLI_TRY(cli_name_labels(c, j->g, j->train));
@@ -58,7 +58,7 @@ static int train(cli *c, job *j, const char *out)
         st = cli_lib(c, code);
         if (code != MCOMP_DIVERGED || r.best_epoch == 0) goto done;
     }
-    cli_set(c->root, "curve", json_incref(j->training.curve));
+    cli_set(c->root, "curve", json_incref(j->training.curve[0]));
     cli_set_real(c->root, "samples_per_second", r.samples_per_second);
     cli_set(c->root, "peak_bytes", json_integer((json_int_t)r.peak_bytes));
     const int stored = store(c, j, out, &r);
@@ -70,7 +70,7 @@ done:
 static int run(cli *c)
 {
     int st = 0;
-    job j = {0};
+    job j = {.c = c};
     const char *out = cli_str(c, "out-file", NULL);
     c->own_progress = 1;
     if (!c->n_pos == !cli_has(c, "build"))
@@ -78,7 +78,7 @@ static int run(cli *c)
     else if (!cli_str(c, "data", NULL)) st = cli_fail(c, MCOMP_ARGUMENT, "--data", "docs/data.md lists the forms", "mcomp train needs --data DATA");
     else if (!out) st = cli_fail(c, MCOMP_ARGUMENT, "-o", "", "mcomp train needs -o OUT");
     else if (access(out, F_OK) == 0 && !c->overwrite) st = cli_fail(c, MCOMP_PATH, out, "-f replaces it", "the file exists"); /* before hours of work */
-    else st = cli_training_open(c, &j.training, out);
+    if (st == 0) st = cli_training_open(&j.training, c, out);
     if (st == 0) st = train(c, &j, out);
     mcomp_graph_destroy(j.best);
     mcomp_trainer_destroy(j.t);
@@ -91,8 +91,10 @@ static int run(cli *c)
 
 static const cli_opt opts[] = {
     {"build", OPT_VALUE, "SPEC  a fresh model: KIND[:key=value,...], KIND encoder|text-cnn|lstm|bilstm|mlp|cnn|resnet|ds-cnn|decoder"},
-    {"schedule", OPT_VALUE, "as --lr-schedule"},
+    {"valid", OPT_VALUE, "DATA  samples that choose the best epoch (default: 10 % of the data, by hash)"},
     {"out-file", OPT_VALUE, "OUT  the trained model; OUT.ckpt is the checkpoint"},
+    {"loss", OPT_VALUE, "cross_entropy|bce|mse|kl|cosine|span"},
+    {"augment", OPT_VALUE, "shift:N[,mirror]  moves images by up to N pixels (and mirrors half of them)"},
     {NULL, 0, NULL},
 };
 

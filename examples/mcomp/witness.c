@@ -46,6 +46,7 @@ __attribute__((target("amx-tile,amx-int8"))) static void loop_int8_amx(void)
         config.row_bytes[i] = 64;
         config.rows[i] = 16;
     }
+    __asm__ volatile("" : : "r"(&config) : "memory"); /* GCC 12's intrinsic reads 8 bytes of it only, so the rest was never written */
     _tile_loadconfig(&config);
     for (int r = 0; r < ROUNDS; r++) {
         _tile_dpbusd(0, 4, 6);

@@ -6,6 +6,7 @@
 #include <mcomp/calibrator.h>
 #include <mcomp/context.h>
 #include <mcomp/dataset.h>
+#include <mcomp/distiller.h>
 #include <mcomp/graph.h>
 #include <mcomp/pruner.h>
 #include <mcomp/quantizer.h>

@@ -109,7 +109,7 @@ MCOMP_API int32_t mcomp_trainer_load(mcomp_trainer *t, const char *path);
 typedef struct mcomp_trainer_info {
     uint32_t size;
     int32_t variables;
-    int64_t parameters;      /* trained elements */
+    int64_t parameters;      /* trained elements; 0 before the first step */
     int64_t steps;           /* updates so far */
     uint64_t variable_bytes; /* parameters, moments, averages */
     uint64_t plan_bytes;     /* memory block of the last step's plan; 0 before the first */

@@ -28,6 +28,24 @@ int32_t mc_options_read(void *dst, uint32_t dst_size, const void *src, const cha
     return MCOMP_OK;
 }
 
+int mc_info_sized(const void *out)
+{
+    uint32_t size = 0;
+    if (out) memcpy(&size, out, sizeof size);
+    return size >= sizeof size && size <= 65536;
+}
+
+int32_t mc_info_give(void *out, const void *info, uint32_t known, int32_t argument)
+{
+    uint32_t size;
+    if (!mc_info_sized(out)) return mc_fail_argument(argument, "out", "is NULL or its size is not set");
+    memcpy(&size, out, sizeof size);
+    memset(out, 0, size);
+    memcpy(out, info, size < known ? size : known);
+    memcpy(out, &size, sizeof size);
+    return MCOMP_OK;
+}
+
 int32_t mcomp_context_options_init(mcomp_context_options *o, uint32_t size)
 {
     return mc_options_init(o, size, sizeof *o, "options");
@@ -165,14 +183,14 @@ struct mc_pool *mc_context_pool(mcomp_context *ctx) { return ctx ? ctx->pool : N
 
 int32_t mcomp_machine_info_get(mcomp_machine_info *out)
 {
+    mcomp_machine_info i = {.size = sizeof i};
     MC_API_ENTER();
-    MC_CHECK_ARG(1, out && out->size >= sizeof *out, "out", "is NULL or its size is not set");
-    out->cpus = mc_cpu_count();
-    (void)mc_cpu_name(out->cpu, sizeof out->cpu);
-    snprintf(out->isa, sizeof out->isa, "%s", mc_isa_name(mc_isa_tier(mc_cpu_isa())));
-    snprintf(out->isa_max, sizeof out->isa_max, "%s", mc_isa_name(mc_isa_tier(mc_cpu_isa_max())));
-    out->bf16 = mc_cpu_has_bf16();
-    out->amx = mc_cpu_isa() >= MC_ISA_AMX;
-    out->memory_bytes = mc_memory_bytes();
-    return MCOMP_OK;
+    i.cpus = mc_cpu_count();
+    (void)mc_cpu_name(i.cpu, sizeof i.cpu);
+    snprintf(i.isa, sizeof i.isa, "%s", mc_isa_name(mc_isa_tier(mc_cpu_isa())));
+    snprintf(i.isa_max, sizeof i.isa_max, "%s", mc_isa_name(mc_isa_tier(mc_cpu_isa_max())));
+    i.bf16 = mc_cpu_has_bf16();
+    i.amx = mc_cpu_isa() >= MC_ISA_AMX;
+    i.memory_bytes = mc_memory_bytes();
+    return mc_info_give(out, &i, sizeof i, 1);
 }

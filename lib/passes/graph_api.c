@@ -34,18 +34,6 @@ void mcomp_graph_destroy(mcomp_graph *g)
     mc_free(g);
 }
 
-/* Copies as much of an info struct as the caller knows; the caller has set out->size. */
-static int32_t give(void *out, const void *info, uint32_t known, int32_t argument)
-{
-    uint32_t size;
-    memcpy(&size, out, sizeof size);
-    if (size < sizeof size || size > 65536) return mc_fail_argument(argument, "out", "has no valid size");
-    memset(out, 0, size);
-    memcpy(out, info, size < known ? size : known);
-    memcpy(out, &size, sizeof size);
-    return MCOMP_OK;
-}
-
 int32_t mcomp_graph_info_get(const mcomp_graph *g, mcomp_graph_info *out)
 {
     mcomp_graph_info i = {.size = sizeof i};
@@ -63,7 +51,7 @@ int32_t mcomp_graph_info_get(const mcomp_graph *g, mcomp_graph_info *out)
     const int32_t st = mc_count_macs(g->g, i.macs_free_axis, &i.macs);
     if (st != MCOMP_OK) return st;
     snprintf(i.producer, sizeof i.producer, "%s", g->g->producer ? g->g->producer : "");
-    return give(out, &i, sizeof i, 2);
+    return mc_info_give(out, &i, sizeof i, 2);
 }
 
 static int32_t port(const mc_graph *g, mc_value *const *list, int64_t n, int32_t i, mcomp_port_info *out)
@@ -81,7 +69,7 @@ static int32_t port(const mc_graph *g, mc_value *const *list, int64_t n, int32_t
         p.symbols[k] = d < 0 ? mc_graph_symbol_name(g, d) : NULL;
         if (d < 0 && !p.symbols[k]) p.symbols[k] = "?";
     }
-    return give(out, &p, sizeof p, 3);
+    return mc_info_give(out, &p, sizeof p, 3);
 }
 
 int32_t mcomp_graph_input(const mcomp_graph *g, int32_t i, mcomp_port_info *out)
@@ -120,7 +108,7 @@ int32_t mcomp_graph_node(const mcomp_graph *g, int64_t i, mcomp_node_info *out)
     info.domain = n->domain;
     info.op = n->op;
     info.supported = why_not(n) == NULL;
-    return give(out, &info, sizeof info, 3);
+    return mc_info_give(out, &info, sizeof info, 3);
 }
 
 typedef void (*visit_fn)(void *payload, const char *node, const char *op, const char *why);

@@ -177,8 +177,8 @@ int32_t mcomp_pruner_run(mcomp_prune_result *result, mcomp_train_result *fit, mc
     mc_graph *masked = NULL;
     mcomp_error why = {.size = sizeof why};
     MC_API_ENTER();
-    MC_CHECK_ARG(1, !result || result->size >= sizeof *result, "result", "its size is not set");
-    MC_CHECK_ARG(2, !fit || fit->size >= sizeof *fit, "fit", "its size is not set");
+    MC_CHECK_ARG(1, !result || mc_info_sized(result), "result", "its size is not set");
+    MC_CHECK_ARG(2, !fit || mc_info_sized(fit), "fit", "its size is not set");
     MC_CHECK_ARG(3, p, "p", "is NULL");
     MC_CHECK_ARG(3, !p->has_run, "p", "has run: a pruner prunes once");
     job j = {.p = p, .train = train_set, .valid = valid, .model = {.g = p->g, .ctx = p->ctx}};
@@ -196,14 +196,8 @@ done:
     mc_graph_destroy(masked);
     mcomp_trainer_destroy(j.probe);
     mcomp_trainer_destroy(j.t);
-    if (result) {
-        r.size = result->size;
-        *result = r;
-    }
-    if (fit && train_set) {
-        j.result.size = fit->size;
-        *fit = j.result;
-    }
+    if (result) (void)mc_info_give(result, &r, sizeof r, 1);
+    if (fit && train_set) (void)mc_info_give(fit, &j.result, sizeof j.result, 2);
     if (st == MCOMP_OK && missed != MCOMP_OK) {
         mc_error_restore(&why);
         st = missed;

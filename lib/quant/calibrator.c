@@ -254,7 +254,7 @@ int32_t mcomp_calibrator_info(const mcomp_calibrator *c, mcomp_calibration_info 
     mcomp_calibration_info info = {.size = sizeof info};
     MC_API_ENTER();
     MC_CHECK_ARG(1, c, "c", "is NULL");
-    MC_CHECK_ARG(2, out && out->size >= 8, "out", "is NULL or its size is not set");
+    MC_CHECK_ARG(2, out, "out", "is NULL");
     info.samples = c->samples;
     info.skipped = c->skipped;
     info.tensors = c->n;
@@ -264,10 +264,7 @@ int32_t mcomp_calibrator_info(const mcomp_calibrator *c, mcomp_calibration_info 
         info.dead_channels += mc_sketch_dead_channels(s);
         info.constant_tensors += s->count > 0 && s->min == s->max;
     }
-    const uint32_t size = out->size;
-    memcpy(out, &info, size < sizeof info ? size : sizeof info);
-    out->size = size;
-    return MCOMP_OK;
+    return mc_info_give(out, &info, sizeof info, 2);
 }
 
 int32_t mcomp_calibrator_range(const mcomp_calibrator *c, int64_t i, const char *rule, const char **tensor, double *lo,

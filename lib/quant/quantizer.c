@@ -299,12 +299,10 @@ int32_t mcomp_quantizer_node(const mcomp_quantizer *q, int32_t i, mcomp_quantize
     MC_API_ENTER();
     MC_CHECK_ARG(1, q, "q", "is NULL");
     MC_CHECK_ARG(2, i >= 0 && i < q->n_rows, "i", "is out of range");
-    MC_CHECK_ARG(3, out && out->size >= 8, "out", "is NULL or its size is not set");
+    MC_CHECK_ARG(3, out, "out", "is NULL");
     const report_row *r = &q->rows[i];
-    const uint32_t size = out->size;
-    const mcomp_quantized_node n = {size, r->quantized, r->node, r->op, r->scheme, r->why, r->error};
-    memcpy(out, &n, size < sizeof n ? size : sizeof n);
-    return MCOMP_OK;
+    const mcomp_quantized_node n = {sizeof n, r->quantized, r->node, r->op, r->scheme, r->why, r->error};
+    return mc_info_give(out, &n, sizeof n, 3);
 }
 
 const char *mcomp_quantizer_scheme(const mcomp_quantizer *q) { return q ? q->chosen : "float"; }

@@ -265,17 +265,18 @@ int32_t mcomp_backend_info_get(mcomp_context *ctx, int32_t index, mcomp_backend_
     mc_registry *r;
     MC_API_ENTER();
     MC_CHECK_ARG(1, ctx, "ctx", "is NULL");
-    MC_CHECK_ARG(3, out && out->size >= sizeof *out, "out", "is NULL or its size is not set");
+    MC_CHECK_ARG(3, out, "out", "is NULL");
     int32_t st = mc_registry_get(ctx, &r);
     if (st != MCOMP_OK) return st;
     pthread_mutex_lock(&r->lock);
     if (index >= 0 && index < r->n) {
         const mc_backend *b = &r->list[index];
-        out->usable = b->usable;
-        copy_text(out->name, sizeof out->name, b->name);
-        copy_text(out->version, sizeof out->version, b->version);
-        copy_text(out->path, sizeof out->path, b->path);
-        copy_text(out->why, sizeof out->why, b->why);
+        mcomp_backend_info info = {.size = sizeof info, .usable = b->usable};
+        copy_text(info.name, sizeof info.name, b->name);
+        copy_text(info.version, sizeof info.version, b->version);
+        copy_text(info.path, sizeof info.path, b->path);
+        copy_text(info.why, sizeof info.why, b->why);
+        st = mc_info_give(out, &info, sizeof info, 3);
     } else {
         st = mc_fail_argument(2, "index", "is out of range");
     }

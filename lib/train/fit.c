@@ -53,7 +53,7 @@ static int32_t checkpoint(mc_fit *f)
 static int32_t next(mc_fit *f, mc_batch *b, const mc_tensor **target)
 {
     int32_t st = mc_loader_next(f->train, b);
-    if (st == MCOMP_OK && b->n > 0) st = mc_fit_target(f, b, target);
+    if (st == MCOMP_OK && b->n > 0 && f->t->step.in_target >= 0) st = mc_fit_target(f, b, target); /* the loss may be a teacher's alone */
     return st;
 }
 
@@ -70,6 +70,7 @@ static int32_t plan(mc_fit *f)
     if (b.n == 0) MC_TRY(next(f, &b, &target));
     for (int64_t k = 0; k < t->step.n_model_inputs; k++) t->in[k] = (const mcomp_tensor *)b.inputs[k];
     if (t->step.in_target >= 0) t->in[t->step.in_target] = (const mcomp_tensor *)target;
+    MC_TRY(mc_trainer_feed(t, &(mc_feed_batch){(const mcomp_tensor *const *)b.inputs, b.samples, b.n}));
     MC_TRY(mc_exec_prepare(t->exec, t->in, &block));
     MC_TRY(mcomp_trainer_info_get(t, &i));
     f->peak_bytes = block + i.variable_bytes;
@@ -87,7 +88,8 @@ static int32_t one_step(mc_fit *f, const mc_batch *b, const mc_tensor *target)
     mcomp_trainer *t = f->t;
     const int64_t before = t->updates, start = mc_clock_ns();
     float loss = 0.0f;
-    MC_TRY(mc_trainer_run(t, (const mcomp_tensor *const *)b->inputs, (const mcomp_tensor *)target, &loss));
+    const mc_feed_batch batch = {(const mcomp_tensor *const *)b->inputs, b->samples, b->n};
+    MC_TRY(mc_trainer_run(t, &batch, (const mcomp_tensor *)target, &loss));
     const double seconds = (double)(mc_clock_ns() - start) * 1e-9;
     if (b->n == t->o.batch && seconds > 0.0) f->rate[f->n_rate++ % MC_RATES] = (double)b->n / seconds;
     mc_loader_tell(f->train, &t->cursor);
@@ -155,9 +157,11 @@ static void result_of(const mc_fit *f, mcomp_train_result *r)
     uint64_t best = 0;
     for (int64_t i = 0; t->best.weights && i < t->step.n_vars; i++)
         if (t->best.weights[i]) best += mc_tensor_bytes(t->best.weights[i]);
-    *r = (mcomp_train_result){.size = r->size, .stopped_early = f->stopped_early, .best_epoch = t->best.epoch, .best_step = t->best.step, .epochs = t->cursor.epoch,
-                              .steps = t->updates, .best_metric = t->best.metric.value, .best_lo = t->best.metric.lo, .best_hi = t->best.metric.hi, .best_n = t->best.metric.n, .last_loss = f->last_loss, .samples_per_second = mc_fit_rate(f),
-                              .peak_bytes = f->peak_bytes + best};
+    const mc_measured *m = &t->best.metric;
+    const mcomp_train_result i = {.size = sizeof i, .stopped_early = f->stopped_early, .best_epoch = t->best.epoch, .best_step = t->best.step, .epochs = t->cursor.epoch,
+                                  .steps = t->updates, .best_metric = m->value, .best_lo = m->lo, .best_hi = m->hi, .best_n = m->n,
+                                  .last_loss = f->last_loss, .samples_per_second = mc_fit_rate(f), .peak_bytes = f->peak_bytes + best};
+    (void)mc_info_give(r, &i, sizeof i, 1);
 }
 
 int32_t mcomp_trainer_fit(mcomp_train_result *result, mcomp_trainer *t, mcomp_dataset *train, mcomp_dataset *valid)
@@ -165,7 +169,7 @@ int32_t mcomp_trainer_fit(mcomp_train_result *result, mcomp_trainer *t, mcomp_da
     int32_t st = MCOMP_OK;
     mc_fit f = {.t = t, .train_set = train, .valid_set = valid ? valid : train};
     MC_API_ENTER();
-    MC_CHECK_ARG(1, !result || result->size >= sizeof *result, "result", "its size is not set");
+    MC_CHECK_ARG(1, !result || mc_info_sized(result), "result", "its size is not set");
     MC_CHECK_ARG(2, t, "t", "is NULL");
     MC_CHECK_ARG(3, train, "train", "is NULL");
     MC_TRY(mc_fit_open(&f));

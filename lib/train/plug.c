@@ -17,6 +17,13 @@ void mc_trainer_set_feed(mcomp_trainer *t, mc_feed_fn feed, void *payload)
     t->feed_payload = payload;
 }
 
+int32_t mc_trainer_feed(mcomp_trainer *t, const mc_feed_batch *b)
+{
+    if (t->n_extra == 0) return MCOMP_OK;
+    if (!t->feed) return mc_fail(MCOMP_INTERNAL, "train", "the loss has inputs that nobody fills");
+    return t->feed(t->feed_payload, b, t->n_extra, t->in + t->first_extra);
+}
+
 void mc_trainer_set_hook(mcomp_trainer *t, mc_hook_fn hook, void *payload)
 {
     t->hook = hook;

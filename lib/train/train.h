@@ -118,9 +118,15 @@ typedef struct mc_loss_term {
 } mc_loss_term;
 int32_t mc_trainer_add_term(mcomp_trainer *t, const mc_loss_term *term);
 void mc_trainer_weigh_loss(mcomp_trainer *t, double weight); /* of the trainer's own loss; 1 unless set */
-/* Fills the inputs that terms have added, in the order they were added, for a batch with these inputs of the model. The tensors stay the
- * caller's, until the next call. */
-typedef int32_t (*mc_feed_fn)(void *payload, const mcomp_tensor *const *inputs, int64_t n, const mcomp_tensor **extra);
+/* Fills the inputs that terms have added, in the order they were added, for this batch. The tensors stay the caller's, until the next
+ * call. */
+typedef struct mc_feed_batch {
+    const mcomp_tensor *const *inputs; /* of the model */
+    const int64_t *samples;            /* [n_samples] indices in the dataset, whatever the order, the buckets or the place of a resumed run;
+                                        * NULL: the batch came through mcomp_trainer_step */
+    int64_t n_samples;
+} mc_feed_batch;
+typedef int32_t (*mc_feed_fn)(void *payload, const mc_feed_batch *batch, int64_t n, const mcomp_tensor **extra);
 void mc_trainer_set_feed(mcomp_trainer *t, mc_feed_fn feed, void *payload);
 /* Called after each update; a status that is not OK ends the training with it. */
 typedef int32_t (*mc_hook_fn)(void *payload, mcomp_trainer *t, int64_t updates);

@@ -200,7 +200,7 @@ static void zero_sums(mcomp_trainer *t)
     }
 }
 
-int32_t mc_trainer_run(mcomp_trainer *t, const mcomp_tensor *const *inputs, const mcomp_tensor *target, float *loss)
+int32_t mc_trainer_run(mcomp_trainer *t, const mc_feed_batch *b, const mcomp_tensor *target, float *loss)
 {
     int32_t st = MCOMP_OK;
     const mcomp_tensor *out[2] = {NULL, NULL};
@@ -208,7 +208,7 @@ int32_t mc_trainer_run(mcomp_trainer *t, const mcomp_tensor *const *inputs, cons
     const int last = t->micro + 1 == t->o.accumulate;
     const double warmup = t->total ? floor(t->o.warmup * (double)t->total) : 0.0;
     const double factor = t->total ? mc_schedule_at(t->schedule, t->updates, t->total, (int64_t)warmup) : 1.0;
-    for (int64_t i = 0; i < s->n_model_inputs; i++) t->in[i] = inputs[i];
+    for (int64_t i = 0; i < s->n_model_inputs; i++) t->in[i] = b->inputs[i];
     if (s->in_target >= 0) t->in[s->in_target] = target;
     *(float *)t->lr->t.data = (float)(t->o.lr * factor);
     *(int64_t *)t->count->t.data = t->updates + 1;
@@ -216,8 +216,7 @@ int32_t mc_trainer_run(mcomp_trainer *t, const mcomp_tensor *const *inputs, cons
     ((int64_t *)t->key->t.data)[0] = (int64_t)t->o.seed;
     ((int64_t *)t->key->t.data)[1] = t->updates * t->o.accumulate + t->micro;
     if (t->micro == 0 && t->o.accumulate > 1) zero_sums(t);
-    if (t->n_extra > 0 && !t->feed) MC_FAIL(MCOMP_INTERNAL, "train", "the loss has inputs that nobody fills");
-    if (t->n_extra > 0) MC_TRY(t->feed(t->feed_payload, inputs, t->n_extra, t->in + t->first_extra));
+    MC_TRY(mc_trainer_feed(t, b));
     MC_TRY(mcomp_exec_run(t->exec, (int32_t)s->g->n_inputs, t->in, (int32_t)s->g->n_outputs, out));
     *loss = *(const float *)out[s->out_loss]->t.data;
     if (s->out_norm >= 0) t->last_norm = (double)*(const float *)out[s->out_norm]->t.data;
@@ -240,7 +239,7 @@ int32_t mcomp_trainer_step(float *loss, mcomp_trainer *t, int32_t n_inputs, cons
     MC_CHECK_ARG(5, target, "target", "is NULL");
     for (int32_t i = 0; i < n_inputs; i++) MC_CHECK_ARG(4, inputs[i], "inputs", "holds a NULL");
     MC_TRY(mc_trainer_ready(t));
-    MC_TRY(mc_trainer_run(t, inputs, target, loss));
+    MC_TRY(mc_trainer_run(t, &(mc_feed_batch){.inputs = inputs}, target, loss));
 done:
     return st;
 }
@@ -310,12 +309,11 @@ int32_t mcomp_trainer_info_get(const mcomp_trainer *t, mcomp_trainer_info *out)
 {
     MC_API_ENTER();
     MC_CHECK_ARG(1, t, "t", "is NULL");
-    MC_CHECK_ARG(2, out && out->size >= sizeof *out, "out", "is NULL or its size is not set");
-    mcomp_trainer_info i = {.size = out->size, .variables = (int32_t)t->step.n_vars, .parameters = t->step.parameters, .steps = t->updates};
+    MC_CHECK_ARG(2, out, "out", "is NULL");
+    mcomp_trainer_info i = {.size = sizeof i, .variables = (int32_t)t->step.n_vars, .parameters = t->step.parameters, .steps = t->updates};
     mcomp_plan_info p = {.size = sizeof p};
     for (int64_t k = 0; k < t->step.n_vars; k++) i.variable_bytes += mc_tensor_bytes(&t->step.vars[k].t->t);
     if (t->exec && t->updates + t->micro > 0 && mcomp_exec_plan_info(t->exec, &p) == MCOMP_OK) i.plan_bytes = p.memory_bytes;
     mc_error_clear();
-    *out = i;
-    return MCOMP_OK;
+    return mc_info_give(out, &i, sizeof i, 2);
 }

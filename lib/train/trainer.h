@@ -63,6 +63,8 @@ int32_t mc_trainer_diagnose(mcomp_trainer *t);
 int32_t mc_trainer_emit_loss(mcomp_trainer *t, mc_loss_site *site);
 int32_t mc_trainer_add_masks(mcomp_trainer *t);
 void mc_trainer_free_plugs(mcomp_trainer *t);
-int32_t mc_trainer_run(mcomp_trainer *t, const mcomp_tensor *const *inputs, const mcomp_tensor *target, float *loss);
+/* Fills the inputs of terms for this batch (plug.c). */
+int32_t mc_trainer_feed(mcomp_trainer *t, const mc_feed_batch *b);
+int32_t mc_trainer_run(mcomp_trainer *t, const mc_feed_batch *b, const mcomp_tensor *target, float *loss);
 
 #endif

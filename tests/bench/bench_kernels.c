@@ -35,6 +35,22 @@ static void loop_vnni(int64_t n)
                          ::: "memory");
 }
 
+/* Eight tiles of 16 x 64 bytes, tdpbusd into four of them: nothing is loaded. */
+static void loop_amx(int64_t n)
+{
+    static const struct {
+        uint8_t palette, start_row, reserved[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } config = {.palette = 1, .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
+    __asm__ volatile("ldtilecfg %0" : : "m"(config));
+    for (int64_t i = 0; i < n; i++)
+        __asm__ volatile("tdpbusd %%tmm6,%%tmm4,%%tmm0\n tdpbusd %%tmm7,%%tmm4,%%tmm1\n"
+                         "tdpbusd %%tmm6,%%tmm5,%%tmm2\n tdpbusd %%tmm7,%%tmm5,%%tmm3\n"
+                         ::: "memory");
+    __asm__ volatile("tilerelease");
+}
+
 #define PAIR16(a, b, c)                                                                                                \
     "vpmaddubsw %%ymm0,%%ymm0,%%ymm" #a "\n vpmaddwd %%ymm0,%%ymm0,%%ymm" #b "\n vpaddd %%ymm0,%%ymm0,%%ymm" #c "\n"
 static void loop_avx2(int64_t n)
@@ -55,6 +71,7 @@ static void loop_f32(int64_t n)
 
 static double witness(mc_isa isa)
 {
+    if (isa == MC_ISA_AMX) return best_of(loop_amx, 4 * 16 * 16 * 64);
     if (isa == MC_ISA_AVX512_VNNI) return best_of(loop_vnni, 12 * 64);
     if (isa >= MC_ISA_AVX2) return best_of(loop_avx2, 4 * 32);
     return best_of(loop_f32, 10 * 8);
@@ -126,6 +143,7 @@ static void bench_gemm(const mc_kernels_int8 *k, mc_isa isa, const shape *s, int
                     t.cols = s->n - t.n0 < 48 + 48 ? (s->n - t.n0 <= 64 ? s->n - t.n0 : 48) : 48;
                     k->qgemm(&t);
                 }
+                k->qgemm_done(&t);
             }
         const double d = (seconds() - start) / (double)inner;
         if (d < best) best = d;

@@ -9,7 +9,7 @@ FILE_MAX, FUNCTION_MAX = 500, 100
 
 def main():
     errors, longest_file, longest_function = [], 0, 0
-    paths = [p for d in ("lib", "include", "examples", "tests") for p in sorted((ROOT / d).rglob("*.[ch]"))]
+    paths = [p for d in ("lib", "include", "examples", "tests") for ending in ("[ch]", "[ch]pp") for p in sorted((ROOT / d).rglob("*." + ending))]
     for path in paths:
         lines = path.read_text().splitlines()
         longest_file = max(longest_file, len(lines))

@@ -389,6 +389,32 @@ class mcomp_calibration_info(Structure):
     ]
 
 
+class mcomp_distiller_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("batch", c_int32),
+        ("losses", c_char_p),
+        ("output", c_char_p),
+        ("cache", c_char_p),
+        ("temperature", c_double),
+        ("alpha", c_double),
+        ("cache_bytes", c_uint64),
+        ("no_control", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class mcomp_distiller_info(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("reserved", c_int32),
+        ("samples", c_int64),
+        ("computed", c_int64),
+        ("damaged", c_int64),
+        ("cache_bytes", c_uint64),
+    ]
+
+
 class mcomp_pruner_options(Structure):
     _fields_ = [
         ("size", c_uint32),
@@ -520,12 +546,30 @@ FUNCTIONS = {
     "mcomp_dataset_open": (c_int32, [POINTER(c_void_p), c_void_p, c_void_p, c_char_p, POINTER(mcomp_dataset_options)]),
     # int32_t mcomp_dataset_options_init(mcomp_dataset_options *o, uint32_t size)
     "mcomp_dataset_options_init": (c_int32, [POINTER(mcomp_dataset_options), c_uint32]),
+    # int32_t mcomp_dataset_split(mcomp_dataset *d, mcomp_dataset *by, int32_t part, double fraction)
+    "mcomp_dataset_split": (c_int32, [c_void_p, c_void_p, c_int32, c_double]),
     # int32_t mcomp_dataset_targets(mcomp_dataset *d, int64_t i, int64_t n, int64_t *targets)
     "mcomp_dataset_targets": (c_int32, [c_void_p, c_int64, c_int64, POINTER(c_int64)]),
     # const mcomp_tokenizer *mcomp_dataset_tokenizer(mcomp_dataset *d)
     "mcomp_dataset_tokenizer": (c_void_p, [c_void_p]),
     # const char *mcomp_dataset_warning(const mcomp_dataset *d, int64_t i)
     "mcomp_dataset_warning": (c_char_p, [c_void_p, c_int64]),
+    # int32_t mcomp_distiller_attach(mcomp_distiller *d, mcomp_trainer *t)
+    "mcomp_distiller_attach": (c_int32, [c_void_p, c_void_p]),
+    # int32_t mcomp_distiller_create(mcomp_distiller **out, mcomp_context *ctx, const mcomp_graph *teacher, const mcomp_distiller_options *options)
+    "mcomp_distiller_create": (c_int32, [POINTER(c_void_p), c_void_p, c_void_p, POINTER(mcomp_distiller_options)]),
+    # void mcomp_distiller_destroy(mcomp_distiller *d)
+    "mcomp_distiller_destroy": (None, [c_void_p]),
+    # int32_t mcomp_distiller_fit(mcomp_train_result *student_result, mcomp_train_result *control_result, mcomp_distiller *d, const mcomp_graph *student, const mcomp_trainer_options *options, mcomp_dataset *train, mcomp_dataset *valid)
+    "mcomp_distiller_fit": (c_int32, [POINTER(mcomp_train_result), POINTER(mcomp_train_result), c_void_p, c_void_p, POINTER(mcomp_trainer_options), c_void_p, c_void_p]),
+    # int32_t mcomp_distiller_graph(mcomp_graph **out, mcomp_distiller *d, int32_t which)
+    "mcomp_distiller_graph": (c_int32, [POINTER(c_void_p), c_void_p, c_int32]),
+    # int32_t mcomp_distiller_info_get(const mcomp_distiller *d, mcomp_distiller_info *out)
+    "mcomp_distiller_info_get": (c_int32, [c_void_p, POINTER(mcomp_distiller_info)]),
+    # int32_t mcomp_distiller_options_init(mcomp_distiller_options *o, uint32_t size)
+    "mcomp_distiller_options_init": (c_int32, [POINTER(mcomp_distiller_options), c_uint32]),
+    # int32_t mcomp_distiller_teach(mcomp_distiller *d, mcomp_dataset *data)
+    "mcomp_distiller_teach": (c_int32, [c_void_p, c_void_p]),
     # int32_t mcomp_dtype_from_name(const char *name)
     "mcomp_dtype_from_name": (c_int32, [c_char_p]),
     # const char *mcomp_dtype_name(int32_t dtype)

@@ -96,7 +96,8 @@ int32_t mcomp_build_is_text(const char *spec, int32_t *text)
 int32_t mcomp_build_training(mcomp_trainer_options *o, const char *spec)
 {
     MC_API_ENTER();
-    MC_CHECK_ARG(1, o && o->size >= sizeof *o, "o", "is NULL or its size is not set");
+    const uint32_t needed = offsetof(mcomp_trainer_options, epochs) + sizeof o->epochs; /* all three fields are there in every version */
+    MC_CHECK_ARG(1, o && o->size >= needed, "o", "is NULL or its size is not set");
     MC_CHECK_ARG(2, spec, "spec", "is NULL");
     const mc_kind *k = kind_of(spec);
     if (!k) return MCOMP_ARGUMENT;

@@ -4,7 +4,7 @@
 #include "kernels/kernels.h"
 #include "int8_case.h"
 
-static const char *const tiers[] = {"ref", "avx2", "avx512", "avx512_vnni"};
+static const char *const tiers[] = {"ref", "avx2", "avx512", "avx512_vnni", "amx"};
 
 static void check(int tier, const char *kernel, const char *op, const char *attrs, uint32_t constant, int32_t n_in, mc_tensor *const *in)
 {

@@ -22,19 +22,22 @@ static uint8_t input(int fill, uint64_t *seed)
 
 static int64_t up(int64_t v, int64_t to) { return (v + to - 1) / to * to; }
 
-/* One product, cut into column blocks of `cut`, compared with 64-bit sums. */
-static void check(mc_isa isa, int64_t m, int64_t n, int64_t segments, int64_t run, int64_t cut, int fill)
+/* One product, cut into column blocks of `cut`, compared with 64-bit sums. Rows lie in lines of `line` with a gap of a row
+ * between lines, as the pixels of an image do; 0: all equally spaced. */
+static void check_lines(mc_isa isa, int64_t m, int64_t n, int64_t segments, int64_t run, int64_t cut, int fill, int64_t line)
 {
     const mc_kernels_int8 *k = &mc_kernels_for(isa)->int8;
     const mc_qgemm_shape s = {n, segments, run};
     const int64_t depth = segments * run, padded = up(n, MC_QGEMM_LANES), stride = up(run, 4) + 4;
+    const int64_t places = line ? m + (m - 1) / line : m;
     uint64_t seed = (uint64_t)(m * 1000003 + n * 1009 + depth * 7 + fill);
-    guard w = guard_alloc((size_t)(n * depth), 1), a = guard_alloc((size_t)(m * segments * stride - 4), 1);
+    guard w = guard_alloc((size_t)(n * depth), 1), a = guard_alloc((size_t)(places * segments * stride - 4), 1);
     guard sums = guard_alloc((size_t)padded * 4, 64), init = guard_alloc((size_t)padded * 4, 64);
     guard rows = guard_alloc((size_t)m * 8, 8), seg = guard_alloc((size_t)segments * 8, 8);
     for (int64_t i = 0; i < n * depth; i++) ((int8_t *)w.data)[i] = weight(fill, &seed);
-    for (int64_t i = 0; i < m * segments * stride - 4; i++) ((uint8_t *)a.data)[i] = input(fill, &seed);
-    for (int64_t i = 0; i < m; i++) ((const uint8_t **)rows.data)[i] = (const uint8_t *)a.data + (m - 1 - i) * segments * stride;
+    for (int64_t i = 0; i < places * segments * stride - 4; i++) ((uint8_t *)a.data)[i] = input(fill, &seed);
+    for (int64_t i = 0; i < m; i++)
+        ((const uint8_t **)rows.data)[i] = (const uint8_t *)a.data + (places - 1 - i - (line ? i / line : 0)) * segments * stride;
     for (int64_t g = 0; g < segments; g++) ((int64_t *)seg.data)[g] = (segments - 1 - g) * stride;
     for (int64_t j = 0; j < padded; j++) ((int32_t *)init.data)[j] = (int32_t)test_u32(&seed) >> 8;
     guard packed = guard_alloc((size_t)k->qgemm_packed_bytes(&s, w.data), 64);
@@ -65,6 +68,7 @@ static void check(mc_isa isa, int64_t m, int64_t n, int64_t segments, int64_t ru
             }
         guard_free(&acc);
     }
+    k->qgemm_done(&t);
     guard_free(&w);
     guard_free(&a);
     guard_free(&sums);
@@ -73,6 +77,11 @@ static void check(mc_isa isa, int64_t m, int64_t n, int64_t segments, int64_t ru
     guard_free(&seg);
     guard_free(&packed);
     guard_free(&loaded);
+}
+
+static void check(mc_isa isa, int64_t m, int64_t n, int64_t segments, int64_t run, int64_t cut, int fill)
+{
+    check_lines(isa, m, n, segments, run, cut, fill, 0);
 }
 
 #define EACH_TIER(isa) for (int isa = MC_ISA_REF; isa <= (int)mc_cpu_isa_max(); isa++)
@@ -115,6 +124,21 @@ START_TEST(runs)
 }
 END_TEST
 
+/* Runs of whole cache lines, which a tier may read in place, and others; rows in lines, most of them shorter than a tile. */
+START_TEST(lines)
+{
+    static const int64_t line[] = {0, 1, 2, 7, 14, 16, 17, 28};
+    EACH_TIER(isa)
+        for (size_t l = 0; l < sizeof line / sizeof *line; l++)
+            for (int64_t m = 5; m <= 64; m += 11) {
+                check_lines((mc_isa)isa, m, 40, 1, 64, 48, FILL_EXTREME, line[l]);
+                check_lines((mc_isa)isa, m, 49, 3, 192, 64, FILL_RANDOM, line[l]);
+                check_lines((mc_isa)isa, m, 33, 3, 96, 48, FILL_RANDOM, line[l]);
+            }
+    EACH_TIER(isa) check_lines((mc_isa)isa, 64, 40, 1, 4096, 48, FILL_EXTREME, 16); /* several depth blocks */
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("int8_qgemm");
@@ -124,6 +148,7 @@ int main(void)
     tcase_add_test(c, row_sweep);
     tcase_add_test(c, saturating_vectors);
     tcase_add_test(c, runs);
+    tcase_add_test(c, lines);
     suite_add_tcase(s, c);
     return mc_test_main(s);
 }

@@ -406,9 +406,9 @@ static mc_value *pull(mc_loss_site *s, void *payload)
     return mc_loss_mean(s, mc_loss_node(s, "Mul", 2, (mc_value *[]){d, d}));
 }
 
-static int32_t give(void *payload, const mcomp_tensor *const *inputs, int64_t n, const mcomp_tensor **extra)
+static int32_t give(void *payload, const mc_feed_batch *b, int64_t n, const mcomp_tensor **extra)
 {
-    ck_assert(n == 1 && inputs[0]->t.shape.dim[0] == 8);
+    ck_assert(n == 1 && b->inputs[0]->t.shape.dim[0] == 8 && !b->samples);
     extra[0] = payload;
     return MCOMP_OK;
 }

@@ -1,0 +1,50 @@
+/* mcomp/quantizer.h - graph in, quantized graph (QDQ or dynamic operator chains) out.
+ *
+ * @thread one at a time.
+ */
+#ifndef MCOMP_QUANTIZER_H
+#define MCOMP_QUANTIZER_H
+
+#include <mcomp/calibrator.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct mcomp_quantizer_options {
+    uint32_t size;
+    int32_t qdq;          /* MCOMP_QDQ_* */
+    const char *scheme;   /* "auto" (NULL), "int8", "int8-dynamic", "int8-dynamic-tensor"; "w8", "w4" are UNSUPPORTED yet */
+    const char *range;    /* "auto" (NULL), "minmax", "average", "percentile", "kl", "mse" */
+    double percentile;    /* for "percentile"; 0 = 99.999 */
+    double max_error;     /* auto: largest accepted relative output error (1 - cosine-like, see docs/quantization.md); 0 = default */
+} mcomp_quantizer_options;
+MCOMP_API int32_t mcomp_quantizer_options_init(mcomp_quantizer_options *o, uint32_t size);
+MCOMP_API int32_t mcomp_quantizer_create(mcomp_quantizer **out, mcomp_context *ctx, const mcomp_quantizer_options *options);
+MCOMP_API void mcomp_quantizer_destroy(mcomp_quantizer *q);
+/* Rule: nodes whose name, alias or operator type matches the glob pattern. key "precision": "float", "int8", "int8-dynamic";
+ * key "range": a rule name. Patterns that match nothing are MCOMP_ARGUMENT at apply. Later rules win. */
+MCOMP_API int32_t mcomp_quantizer_set_rule(mcomp_quantizer *q, const char *pattern, const char *key, const char *value);
+/* Quantizes. calibrator is needed for static schemes (NULL: dynamic). samples (may be NULL): data that "auto" measures the
+ * candidates on; without it auto decides by the rules of docs/quantization.md. *out is owned by the caller. */
+MCOMP_API int32_t mcomp_quantizer_apply(mcomp_graph **out, mcomp_quantizer *q, const mcomp_graph *g,
+                                        const mcomp_calibrator *calibrator, mcomp_dataset *samples);
+
+typedef struct mcomp_quantized_node { /* borrowed until the next apply */
+    uint32_t size;
+    int32_t quantized;        /* 1: runs on integers; 0: kept float */
+    const char *node, *op;
+    const char *scheme;       /* "int8", "int8-dynamic" ... or "float" */
+    const char *why;          /* for nodes kept float: the reason */
+    double error;             /* measured relative error of the node's output, negative when not measured */
+} mcomp_quantized_node;
+/* What the last apply did, node by node (quantizable operators only). */
+MCOMP_API int32_t mcomp_quantizer_node_count(const mcomp_quantizer *q, int32_t *count);
+MCOMP_API int32_t mcomp_quantizer_node(const mcomp_quantizer *q, int32_t i, mcomp_quantized_node *out);
+/* The scheme chosen by the last apply. Borrowed. */
+MCOMP_API const char *mcomp_quantizer_scheme(const mcomp_quantizer *q);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
