@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Eight architectures as PyTorch exports them, with random weights: python architectures.py OUT MCOMP [NAME ...]
 
-    sh venv.sh DIR && DIR/bin/pip install torchvision onnxscript      before the first time
+    sh venv.sh DIR                       before the first time
     DIR/bin/python architectures.py OUT build/examples/mcomp/mcomp [--exporter torchscript|dynamo|both] [--scheme int8] [--seconds 8]
 
 Published sizes, batch 1, fixed seeds; the statistics of BatchNorm come from a pass over random images, so that activations keep
