@@ -141,6 +141,12 @@ static inline int32_t go_mcomp_dataset_options_init(mcgo_error *error_out, mcomp
     return mcgo_leave(error_out, outer, mcomp_dataset_options_init(o, size));
 }
 
+static inline int32_t go_mcomp_dataset_split(mcgo_error *error_out, mcomp_dataset *d, mcomp_dataset *by, int32_t part, double fraction)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_dataset_split(d, by, part, fraction));
+}
+
 static inline int32_t go_mcomp_dataset_targets(mcgo_error *error_out, mcomp_dataset *d, int64_t i, int64_t n, int64_t *targets)
 {
     uintptr_t outer = mcgo_enter();

@@ -500,6 +500,8 @@ FUNCTIONS = {
     "mcomp_dataset_open": (c_int32, [POINTER(c_void_p), c_void_p, c_void_p, c_char_p, POINTER(mcomp_dataset_options)]),
     # int32_t mcomp_dataset_options_init(mcomp_dataset_options *o, uint32_t size)
     "mcomp_dataset_options_init": (c_int32, [POINTER(mcomp_dataset_options), c_uint32]),
+    # int32_t mcomp_dataset_split(mcomp_dataset *d, mcomp_dataset *by, int32_t part, double fraction)
+    "mcomp_dataset_split": (c_int32, [c_void_p, c_void_p, c_int32, c_double]),
     # int32_t mcomp_dataset_targets(mcomp_dataset *d, int64_t i, int64_t n, int64_t *targets)
     "mcomp_dataset_targets": (c_int32, [c_void_p, c_int64, c_int64, POINTER(c_int64)]),
     # const mcomp_tokenizer *mcomp_dataset_tokenizer(mcomp_dataset *d)

@@ -208,7 +208,9 @@ START_TEST(ownership)
     Session moved = std::move(s);
     Exec f = std::move(e);
     right(f.run({taken})[0]);
-    ctx = std::move(ctx);
+    Context &same = ctx;
+    ctx = std::move(same);
+    ck_assert(same.threads() >= 1);
 }
 END_TEST
 
@@ -387,7 +389,7 @@ int main()
 {
     Suite *suite = suite_create("cpp");
     TCase *c = tcase_create("cpp");
-    for (const TTest *t : {tensors, graph_and_run, attributes, errors, ownership, quantize, train, tokenizer, callbacks_throw, two_files})
+    for (const TTest *t : {tensors, graph_and_run, attributes, errors, ownership, quantize, train, distil, tokenizer, callbacks_throw, two_files})
         tcase_add_test(c, t);
     suite_add_tcase(suite, c);
     SRunner *r = srunner_create(suite);
