@@ -76,8 +76,8 @@ int32_t mcomp_distiller_fit(mcomp_train_result *student_result, mcomp_train_resu
     mcomp_trainer_options o;
     mcomp_train_result r = {.size = sizeof r}, c = {.size = sizeof c};
     MC_API_ENTER();
-    MC_CHECK_ARG(1, !student_result || (student_result->size >= sizeof(uint32_t) && student_result->size <= 65536), "student_result", "its size is not set");
-    MC_CHECK_ARG(2, !control_result || (control_result->size >= sizeof(uint32_t) && control_result->size <= 65536), "control_result", "its size is not set");
+    MC_CHECK_ARG(1, !student_result || mc_info_sized(student_result), "student_result", "its size is not set");
+    MC_CHECK_ARG(2, !control_result || mc_info_sized(control_result), "control_result", "its size is not set");
     MC_CHECK_ARG(3, d, "d", "is NULL");
     MC_CHECK_ARG(4, student && student->g, "student", "is NULL");
     MC_CHECK_ARG(6, train, "train", "is NULL");

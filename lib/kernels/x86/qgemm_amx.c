@@ -1,8 +1,8 @@
 /* Integer GEMM with AMX tiles: tdpbusd multiplies a tile of 16 rows x 64 unsigned bytes by one of 64 x 16 signed ones and adds to
  * 16 x 16 sums of 32 bits without saturation, so sums are exact and equal to those of every other tier.
  *
- * Packed layout: that of the VNNI kernel with the depth of a panel padded to 64 (16 quads of 16 lanes are one tile of 1 KiB), so
- * that few rows, which would leave most of a tile empty, go through that kernel.
+ * Packed layout: [n/16 panels][depth/64 steps][16 quads][16 lanes][4], a quad being 4 consecutive weights of a run (runs padded to
+ * 4 with zeros, end to end; zeros fill the last step). A step is one tile of 1 KiB.
  *
  * A tile of the left operand is up to 16 rows at one distance from each other. Rows of a matrix and pixels of one output row
  * are, and are read in place where runs are whole steps of 64 bytes; all else is copied once into tiles of 16 lines of 64 bytes,
@@ -10,14 +10,15 @@
  *
  * Register tile: 2 x 2 sums, two tiles of each operand.
  */
-#define DEPTH_QUADS 16
+#include "kernels/rows.h"
 
-#include "kernels/x86/qgemm_vnni_body.h"
+#include <immintrin.h>
+#include <string.h>
 
-#define STEP 64          /* bytes of depth in a tile */
+#define LANES MC_QGEMM_LANES
+#define STEP 64           /* bytes of depth in a tile */
 #define TILE_BYTES 1024
 #define TILE_ROWS 16
-#define FEW 4            /* rows that go through the VNNI kernel */
 #define BLOCK_BYTES 24576 /* rows x depth of a block: what stays in L1 while all columns pass */
 
 /* Up to 16 rows, `stride` bytes apart; step s of row 0 is at base + off[s]. */
@@ -34,9 +35,11 @@ typedef struct plan {
     int64_t *off;
 } plan;
 
-static int64_t steps_of(const mc_qgemm_shape *s) { return quads_of(s) / DEPTH_QUADS; }
+static int64_t run_bytes(const mc_qgemm_shape *s) { return (s->seg_len + 3) / 4 * 4; }
+static int64_t steps_of(const mc_qgemm_shape *s) { return (s->segments * run_bytes(s) + STEP - 1) / STEP; }
+static int64_t panels_of(int64_t cols) { return (cols + LANES - 1) / LANES; }
 static int64_t tiles_of(int64_t m) { return (m + TILE_ROWS - 1) / TILE_ROWS; }
-/* More groups than this, and copying pays. */
+/* More groups than this, and copying pays. A tile of few rows takes less time, down to four. */
 static int64_t most_groups(int64_t m) { return tiles_of(m) * 2; }
 static int64_t up64(int64_t v) { return (v + 63) / 64 * 64; }
 static int64_t head_bytes(const mc_qgemm_shape *s, int64_t m)
@@ -47,14 +50,28 @@ static int64_t head_bytes(const mc_qgemm_shape *s, int64_t m)
 uint64_t mc_k_int8_qgemm_packed_bytes_amx(const mc_qgemm_shape *s, const int8_t *w)
 {
     (void)w;
-    return vnni_packed_bytes(s);
+    return (uint64_t)(panels_of(s->n) * steps_of(s) * TILE_BYTES);
 }
 
-void mc_k_int8_qgemm_pack_amx(const mc_qgemm_shape *s, const int8_t *w, void *out, int32_t *colsum) { vnni_pack(s, w, out, colsum); }
+void mc_k_int8_qgemm_pack_amx(const mc_qgemm_shape *s, const int8_t *w, void *out, int32_t *colsum)
+{
+    memset(out, 0, (size_t)mc_k_int8_qgemm_packed_bytes_amx(s, w));
+    memset(colsum, 0, (size_t)(panels_of(s->n) * LANES) * sizeof *colsum);
+    for (int64_t j = 0; j < s->n; j++) {
+        int8_t *column = (int8_t *)out + j / LANES * steps_of(s) * TILE_BYTES + j % LANES * 4;
+        for (int64_t g = 0; g < s->segments; g++)
+            for (int64_t i = 0; i < s->seg_len; i++) {
+                const int64_t at = g * run_bytes(s) + i;
+                const int8_t v = w[(j * s->segments + g) * s->seg_len + i];
+                column[at / 4 * STEP + at % 4] = v;
+                colsum[j] += v;
+            }
+    }
+}
 
 uint64_t mc_k_int8_qgemm_loaded_bytes_amx(const mc_qgemm_shape *s, int64_t m)
 {
-    return m <= FEW ? 0 : (uint64_t)(head_bytes(s, m) + tiles_of(m) * steps_of(s) * TILE_BYTES);
+    return (uint64_t)(head_bytes(s, m) + tiles_of(m) * steps_of(s) * TILE_BYTES);
 }
 
 /* ---- the left operand ---- */
@@ -106,7 +123,7 @@ static void copy_piece(const uint8_t *const *rows, int64_t m, int64_t x, int64_t
 /* Up to 16 rows into tiles: runs end to end, each padded to a quad with what lies there. */
 static void copy_rows(const mc_qgemm_tile *t, const uint8_t *const *rows, int64_t m, uint8_t *tile)
 {
-    const int64_t run = (t->shape.seg_len + 3) / 4 * 4;
+    const int64_t run = run_bytes(&t->shape);
     int64_t fill = 0;
     for (int64_t g = 0; g < t->shape.segments; g++)
         for (int64_t b = 0, n; b < run; b += n) {
@@ -124,7 +141,6 @@ static void copy_rows(const mc_qgemm_tile *t, const uint8_t *const *rows, int64_
 
 void mc_k_int8_qgemm_load_amx(const mc_qgemm_tile *t)
 {
-    if (t->m <= FEW) return;
     plan *p = t->loaded;
     *p = (plan){.steps = steps_of(&t->shape), .group = (row_group *)(void *)(p + 1)};
     p->off = (int64_t *)(void *)(p->group + most_groups(t->m));
@@ -156,7 +172,7 @@ static void configure(int64_t first, int64_t second)
 }
 
 typedef struct step_block {
-    const row_group *a;      /* one or two */
+    const row_group *a;  /* one or two */
     const int64_t *off;  /* [steps] */
     int64_t steps;
     const int8_t *b;     /* first panel at this depth */
@@ -233,7 +249,7 @@ static int64_t span_end(plan *p, int64_t g)
 /* Groups g .. end: all columns, depth block by depth block. */
 static void groups_pass(const mc_qgemm_tile *t, const plan *p, int64_t g0, int64_t end, int32_t *acc)
 {
-    const int64_t panels = (t->cols + LANES - 1) / LANES, depth = block_steps(p->steps, t->m), stride = p->steps * TILE_BYTES;
+    const int64_t panels = panels_of(t->cols), depth = block_steps(p->steps, t->m), stride = p->steps * TILE_BYTES;
     for (int64_t s = 0; s < p->steps; s += depth)
         for (int64_t j = 0; j < panels; j += 2) {
             step_block k = {.off = p->off + s, .steps = p->steps - s < depth ? p->steps - s : depth, .b_stride = stride,
@@ -250,10 +266,6 @@ static void groups_pass(const mc_qgemm_tile *t, const plan *p, int64_t g0, int64
 
 void mc_k_int8_qgemm_amx(const mc_qgemm_tile *t)
 {
-    if (t->m <= FEW) {
-        vnni_gemm(t);
-        return;
-    }
     plan *p = t->loaded;
     int32_t *acc = t->acc;
     for (int64_t g = 0, end; g < p->groups; g = end) {
@@ -265,7 +277,6 @@ void mc_k_int8_qgemm_amx(const mc_qgemm_tile *t)
 
 void mc_k_int8_qgemm_done_amx(const mc_qgemm_tile *t)
 {
-    if (t->m <= FEW) return;
     plan *p = t->loaded;
     if (p->first) _tile_release();
     p->first = 0;

@@ -208,7 +208,9 @@ START_TEST(ownership)
     Session moved = std::move(s);
     Exec f = std::move(e);
     right(f.run({taken})[0]);
-    ctx = std::move(ctx);
+    Context &same = ctx;
+    ctx = std::move(same);
+    ck_assert(same.threads() >= 1);
 }
 END_TEST
 
