@@ -70,7 +70,7 @@ func (b *Bound) Run() error {
 			t.mu.Lock()
 			t.pointer, t.kind = unsafe.Pointer(p), "Tensor"
 			t.mu.Unlock()
-			t.look(p)
+			t.look(&b.slots.views[i])
 		}
 	}
 	return nil

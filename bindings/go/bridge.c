@@ -80,6 +80,23 @@ int32_t mcgo_graph_unsupported(mcgo_error *error, const mcomp_graph *g, uintptr_
     return mcgo_leave(error, outer, mcomp_graph_unsupported(g, unsupported, (void *)handle));
 }
 
+static int32_t train_event(void *payload, const mcomp_train_event *event)
+{
+    return goTrainEvent((uintptr_t)payload, (mcomp_train_event *)event);
+}
+
+int32_t mcgo_trainer_create(mcgo_error *error, mcomp_trainer **out, mcomp_context *ctx, const mcomp_graph *g, const mcomp_trainer_options *options,
+                            uintptr_t handle, int32_t with_progress)
+{
+    mcomp_trainer_options o = *options;
+    if (with_progress) {
+        o.progress = train_event;
+        o.progress_payload = (void *)handle;
+    }
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error, outer, mcomp_trainer_create(out, ctx, g, &o));
+}
+
 /* The same type and shape. */
 static int alike(const mcomp_tensor *a, const mcomp_tensor *b)
 {
@@ -105,8 +122,14 @@ static int32_t copy(mcomp_tensor **to, const mcomp_tensor *from)
     return MCOMP_OK;
 }
 
+void mcgo_look(const mcomp_tensor *t, mcgo_view *view)
+{
+    *view = (mcgo_view){.dims = mcomp_tensor_dims(t), .data = mcomp_tensor_data(t), .bytes = mcomp_tensor_bytes(t),
+                        .dtype = mcomp_tensor_dtype(t), .rank = mcomp_tensor_rank(t)};
+}
+
 int32_t mcgo_exec_run(mcgo_error *error, void *exec, int32_t n_inputs, const mcomp_tensor *const *inputs, int32_t n_outputs,
-                      const mcomp_tensor **outputs, mcomp_tensor **copies)
+                      const mcomp_tensor **outputs, mcomp_tensor **copies, mcgo_view *views)
 {
     uintptr_t outer = mcgo_enter();
     int32_t status = mcomp_exec_run(exec, n_inputs, inputs, n_outputs, outputs);
@@ -118,6 +141,8 @@ int32_t mcgo_exec_run(mcgo_error *error, void *exec, int32_t n_inputs, const mco
             return error->record.code = MCOMP_UNSUPPORTED;
         }
         status = copy(&copies[i], outputs[i]);
+        if (status >= 0)
+            mcgo_look(copies[i], &views[i]);
     }
     return mcgo_leave(error, outer, status);
 }

@@ -25,9 +25,23 @@ int32_t mcgo_dataset_create(mcgo_error *error, mcomp_dataset **out, mcomp_contex
                             uintptr_t handle);
 int32_t mcgo_graph_unsupported(mcgo_error *error, const mcomp_graph *g, uintptr_t handle);
 
-/* Runs, and copies output i into copies[i], which is made where it is NULL and made again where its type or shape is another: one
- * crossing from Go. exec is void *, as cgo allocates to check pointers to incomplete structs. The copies are the caller's to destroy, whatever the status. */
+/* options is copied, with the callback set when progress is 1. */
+int32_t mcgo_trainer_create(mcgo_error *error, mcomp_trainer **out, mcomp_context *ctx, const mcomp_graph *g, const mcomp_trainer_options *options,
+                            uintptr_t handle, int32_t progress);
+
+/* What a tensor is, told in one crossing. */
+typedef struct mcgo_view {
+    const int64_t *dims;
+    void *data;
+    uint64_t bytes;
+    int32_t dtype, rank;
+} mcgo_view;
+void mcgo_look(const mcomp_tensor *t, mcgo_view *view);
+
+/* Runs, and copies output i into copies[i], which is made where it is NULL and made again where its type or shape is another; views[i] tells
+ * what it is: one crossing from Go. exec is void *, as cgo allocates to check pointers to incomplete structs. The copies are the caller's
+ * to destroy, whatever the status. */
 int32_t mcgo_exec_run(mcgo_error *error, void *exec, int32_t n_inputs, const mcomp_tensor *const *inputs, int32_t n_outputs,
-                      const mcomp_tensor **outputs, mcomp_tensor **copies);
+                      const mcomp_tensor **outputs, mcomp_tensor **copies, mcgo_view *views);
 
 #endif

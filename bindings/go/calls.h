@@ -141,6 +141,12 @@ static inline int32_t go_mcomp_dataset_options_init(mcgo_error *error_out, mcomp
     return mcgo_leave(error_out, outer, mcomp_dataset_options_init(o, size));
 }
 
+static inline int32_t go_mcomp_dataset_split(mcgo_error *error_out, mcomp_dataset *d, mcomp_dataset *by, int32_t part, double fraction)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_dataset_split(d, by, part, fraction));
+}
+
 static inline int32_t go_mcomp_dataset_targets(mcgo_error *error_out, mcomp_dataset *d, int64_t i, int64_t n, int64_t *targets)
 {
     uintptr_t outer = mcgo_enter();
@@ -157,6 +163,12 @@ static inline int32_t go_mcomp_distiller_create(mcgo_error *error_out, mcomp_dis
 {
     uintptr_t outer = mcgo_enter();
     return mcgo_leave(error_out, outer, mcomp_distiller_create(out, ctx, teacher, options));
+}
+
+static inline int32_t go_mcomp_distiller_cut(mcgo_error *error_out, mcomp_graph **out, mcomp_tokenizer **tokenizer, mcomp_distiller *d, const char *spec, mcomp_dataset *data)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_distiller_cut(out, tokenizer, d, spec, data));
 }
 
 static inline int32_t go_mcomp_distiller_fit(mcgo_error *error_out, mcomp_train_result *student_result, mcomp_train_result *control_result, mcomp_distiller *d, const mcomp_graph *student, const mcomp_trainer_options *options, mcomp_dataset *train, mcomp_dataset *valid)

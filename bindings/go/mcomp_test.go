@@ -307,6 +307,24 @@ func TestMemoryOf100000Runs(t *testing.T) {
 	}
 }
 
+func TestForgottenTensorsAreCollected(t *testing.T) {
+	if os.Getenv("MCOMP_GO_RACE") != "" {
+		t.Skip("the race detector's own memory grows")
+	}
+	before := rss(t)
+	for i := 0; i < 400; i++ { // 400 MiB
+		x := must[*Tensor](t)(NewTensor(F32, 1<<18))
+		ok(t, Put(x, make([]float32, 1<<18)))
+		if i%20 == 0 {
+			runtime.GC()
+		}
+	}
+	debug.FreeOSMemory()
+	if grown := rss(t) - before; grown > 100<<10 {
+		t.Fatalf("grew by %d KiB", grown)
+	}
+}
+
 func BenchmarkRun(b *testing.B) {
 	e := exec(b, tiny(b, context(b)))
 	in := map[string]*Tensor{"x": ones(b)}

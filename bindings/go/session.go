@@ -75,16 +75,19 @@ type slots struct {
 	failure         *C.mcgo_error
 	inputs, outputs []*C.mcomp_tensor
 	copies          []*C.mcomp_tensor
+	views           []C.mcgo_view // of the copies
 }
 
 func newSlots(n, out int) *slots {
 	list := func(n int) []*C.mcomp_tensor {
 		return unsafe.Slice((**C.mcomp_tensor)(C.calloc(C.size_t(n+1), C.size_t(unsafe.Sizeof((*C.mcomp_tensor)(nil))))), n+1)[: n : n+1]
 	}
-	return &slots{(*C.mcgo_error)(C.calloc(1, C.sizeof_mcgo_error)), list(n), list(out), list(out)}
+	views := unsafe.Slice((*C.mcgo_view)(C.calloc(C.size_t(out+1), C.sizeof_mcgo_view)), out+1)[: out : out+1]
+	return &slots{(*C.mcgo_error)(C.calloc(1, C.sizeof_mcgo_error)), list(n), list(out), list(out), views}
 }
 
-func first(list []*C.mcomp_tensor) **C.mcomp_tensor { return &list[:1][0] }
+// first is a call, since cgo checks (and allocates for it) what is written as an element.
+func first[T any](list []T) *T { return &list[:1][0] }
 
 func (s *slots) free() {
 	for i, t := range s.copies {
@@ -94,11 +97,12 @@ func (s *slots) free() {
 	for _, list := range [][]*C.mcomp_tensor{s.inputs, s.outputs, s.copies} {
 		C.free(unsafe.Pointer(first(list)))
 	}
+	C.free(unsafe.Pointer(first(s.views)))
 	C.free(unsafe.Pointer(s.failure))
 }
 
 func (s *slots) run(e *C.mcomp_exec) error {
-	status := C.mcgo_exec_run(s.failure, unsafe.Pointer(e), C.int32_t(len(s.inputs)), first(s.inputs), C.int32_t(len(s.outputs)), first(s.outputs), first(s.copies))
+	status := C.mcgo_exec_run(s.failure, unsafe.Pointer(e), C.int32_t(len(s.inputs)), first(s.inputs), C.int32_t(len(s.outputs)), first(s.outputs), first(s.copies), first(s.views))
 	if status < 0 || s.failure.cause != 0 {
 		return failure(status, s.failure, "mcomp_exec_run")
 	}
@@ -206,7 +210,7 @@ func (e *Exec) Run(inputs map[string]*Tensor) (map[string]*Tensor, error) {
 	}
 	out := make(map[string]*Tensor, len(e.session.outputs))
 	for i, name := range e.session.outputs {
-		out[name] = newTensor(e.slots.copies[i])
+		out[name] = newTensor(e.slots.copies[i], &e.slots.views[i])
 		e.slots.copies[i] = nil
 	}
 	return out, nil

@@ -62,7 +62,7 @@ func NewTensor(dtype DType, shape ...int64) (*Tensor, error) {
 	if err := m.check(status, "mcomp_tensor_create"); err != nil {
 		return nil, err
 	}
-	return newTensor(p), nil
+	return newTensor(p, nil), nil
 }
 
 // FromSlice makes a tensor with a copy of the values.
@@ -90,23 +90,32 @@ func LoadNpy(path string) (*Tensor, error) {
 	if err := m.check(C.go_mcomp_tensor_load_npy(m.error(), &p, text), "mcomp_tensor_load_npy"); err != nil {
 		return nil, err
 	}
-	return newTensor(p), nil
+	return newTensor(p, nil), nil
 }
 
-func newTensor(p *C.mcomp_tensor) *Tensor {
-	t := &Tensor{object: newObject("Tensor", unsafe.Pointer(p), func(p unsafe.Pointer) { C.mcomp_tensor_destroy((*C.mcomp_tensor)(p)) })}
-	t.look(p)
+// newTensor takes over a C tensor; view tells what it is, nil: not known yet.
+func newTensor(p *C.mcomp_tensor, view *C.mcgo_view) *Tensor {
+	if view == nil {
+		view = new(C.mcgo_view)
+		C.mcgo_look(p, view)
+	}
+	held := &struct { // one allocation, apart from the Tensor: what has a finalizer must not point to itself
+		object
+		dims [MaxRank]int64
+	}{object: object{pointer: unsafe.Pointer(p), users: 1, kind: "Tensor", destroy: destroyTensor}}
+	t := &Tensor{object: &held.object, shape: held.dims[:0]}
+	t.look(view)
 	runtime.SetFinalizer(t, (*Tensor).Close)
 	return t
 }
 
-// look reads what the C tensor is.
-func (t *Tensor) look(p *C.mcomp_tensor) {
-	t.dtype, t.bytes, t.data = DType(C.mcomp_tensor_dtype(p)), uint64(C.mcomp_tensor_bytes(p)), C.mcomp_tensor_data(p)
-	rank := int(C.mcomp_tensor_rank(p))
-	t.shape = make([]int64, rank)
-	if rank > 0 {
-		copy(t.shape, unsafe.Slice((*int64)(unsafe.Pointer(C.mcomp_tensor_dims(p))), rank))
+func destroyTensor(p unsafe.Pointer) { C.mcomp_tensor_destroy((*C.mcomp_tensor)(p)) }
+
+func (t *Tensor) look(view *C.mcgo_view) {
+	t.dtype, t.bytes, t.data = DType(view.dtype), uint64(view.bytes), view.data
+	t.shape = t.shape[:0]
+	if view.rank > 0 {
+		t.shape = append(t.shape, unsafe.Slice((*int64)(unsafe.Pointer(view.dims)), int(view.rank))...)
 	}
 }
 
@@ -114,6 +123,13 @@ func (t *Tensor) look(p *C.mcomp_tensor) {
 func (t *Tensor) Close() {
 	runtime.SetFinalizer(t, nil) // else each tensor of a run waits for two collections
 	t.close()
+}
+
+func (t *Tensor) acquire() (unsafe.Pointer, error) {
+	if t == nil {
+		return (*object)(nil).acquire()
+	}
+	return t.object.acquire()
 }
 
 // DType is the element type.

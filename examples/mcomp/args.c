@@ -50,7 +50,7 @@ int cli_takes_model(const cli_verb *v) { return v != &cli_doctor; }
 
 int cli_takes_data(const cli_verb *v)
 {
-    return v == &cli_run || v == &cli_eval || v == &cli_calibrate || v == &cli_quantize || v == &cli_bench || v == &cli_train;
+    return v == &cli_run || v == &cli_eval || v == &cli_calibrate || v == &cli_quantize || v == &cli_bench || v == &cli_train || v == &cli_distill;
 }
 
 static const cli_opt *in_table(const cli_opt *t, const char *name)
@@ -64,6 +64,7 @@ const cli_opt *cli_find_opt(const cli_verb *v, const char *name)
 {
     const cli_opt *o = in_table(cli_common_opts, name);
     if (!o) o = in_table(v->opts, name);
+    if (!o && cli_takes_training(v)) o = in_table(cli_training_opts, name);
     if (!o && cli_takes_data(v)) o = in_table(cli_data_opts, name);
     if (!o && cli_takes_model(v)) o = in_table(cli_model_opts, name);
     return o;
@@ -117,8 +118,8 @@ static int unknown_option(cli *c, const char *name)
     char hint[160] = "";
     int n = 0;
     const cli_opt *tables[] = {cli_common_opts, c->verb->opts, cli_takes_data(c->verb) ? cli_data_opts : NULL,
-                               cli_takes_model(c->verb) ? cli_model_opts : NULL};
-    for (size_t t = 0; t < 4; t++)
+                               cli_takes_model(c->verb) ? cli_model_opts : NULL, cli_takes_training(c->verb) ? cli_training_opts : NULL};
+    for (size_t t = 0; t < 5; t++)
         for (const cli_opt *o = tables[t]; o && o->name && n < 79; o++) names[n++] = o->name;
     names[n] = NULL;
     const char *near = cli_nearest(name, names);

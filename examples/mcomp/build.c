@@ -71,7 +71,7 @@ done:
     return st;
 }
 
-int cli_built_model(cli *c, const char *spec, const char *data, mcomp_graph **out)
+int cli_built_model(cli *c, const char *spec, const char *data, int64_t classes, mcomp_graph **out)
 {
     int st = 0;
     int32_t text = 0;
@@ -84,12 +84,13 @@ int cli_built_model(cli *c, const char *spec, const char *data, mcomp_graph **ou
     CLI_TRY(cli_i64(c, "seed", 0, 0, INT64_MAX, &seed));
     const char *objective = cli_str(c, "objective", NULL);
     o.seed = (uint64_t)seed;
+    o.classes = classes;
     CLI_LIB(mcomp_build_is_text(spec, &text));
     if (data) {
         CLI_TRY(probe_graph(c, text, &probe));
         CLI_TRY(cli_dataset(c, probe, data, &d));
         if (mcomp_dataset_count(d) < 1) CLI_TRY(cli_fail(c, MCOMP_DATA, data, "", "there are no samples"));
-        if (!objective || strcmp(objective, "classify") == 0) CLI_TRY(class_count(c, d, &o));
+        if (!classes && (!objective || strcmp(objective, "classify") == 0)) CLI_TRY(class_count(c, d, &o));
         if (!text) CLI_TRY(sample_size(c, d, &o));
     }
     if (text) CLI_TRY(vocabulary(c, objective, &o));

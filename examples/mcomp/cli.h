@@ -48,6 +48,7 @@ struct cli {
     } places[8]; /* where the models of this call came from */
     int n_places;
     mcomp_tokenizer *tokenizer; /* that the texts of this call go through */
+    const char *tokenizer_option; /* that names it; NULL: tokenizer */
     mcomp_error error; /* what is reported when run() fails; filled by cli_fail or from the library */
     int own_progress; /* 1: the verb prints its progress itself */
     const char *last_stage;
@@ -106,8 +107,8 @@ int cli_finish(cli *c, int status); /* prints object or error; returns the exit 
 int cli_context(cli *c); /* c->ctx from the common options */
 /* Loads a model, ONNX or safetensors (--arch --config --head), and applies --set. */
 int cli_model(cli *c, const char *path, mcomp_graph **out);
-/* A fresh model from --build SPEC; what it leaves open is read from the data (may be NULL). */
-int cli_built_model(cli *c, const char *spec, const char *data, mcomp_graph **out);
+/* A fresh model from --build SPEC; what it leaves open is read from the data (may be NULL). classes 0: read as well. */
+int cli_built_model(cli *c, const char *spec, const char *data, int64_t classes, mcomp_graph **out);
 /* The tensors of a safetensors file alone. */
 int cli_tensors(cli *c, const char *path, mcomp_graph **out);
 int cli_is_safetensors(const char *path);
@@ -132,6 +133,26 @@ int cli_tokenizer_keep(cli *c, mcomp_dataset *d);
 /* STEM.tokenizer.json beside a model that is about to be written; nothing to do when no texts were read. Before the model: so that a file
  * that is in the way is found first. */
 int cli_tokenizer_save(cli *c, const char *model_out);
+
+/* ---- training (training.c) ---- */
+
+typedef struct cli_training { /* of one call: what its options and events need */
+    cli *c;
+    int runs, run;     /* several trainings one after another (student, control), and which runs; runs 0: one */
+    json_t *curve[2];  /* by run */
+    char *freeze, *ckpt;
+    double started_ms, reported_ms;
+    char metric[32];
+} cli_training;
+extern const cli_opt cli_training_opts[];
+int cli_takes_training(const cli_verb *v);
+int cli_training_open(cli_training *t, cli *c, const char *out); /* the checkpoint is OUT.ckpt */
+void cli_training_close(cli_training *t);
+/* The common options over the defaults in o, and progress. Strings live as long as t. */
+int cli_training_options(cli_training *t, mcomp_trainer_options *o);
+json_t *cli_best(const cli_training *t, const mcomp_train_result *r); /* best{} */
+/* Names of the classes go into the model, so that validation and every later call number them alike. */
+int cli_name_labels(cli *c, mcomp_graph *g, const mcomp_dataset *d);
 
 /* ---- running a dataset (rows.c) ---- */
 
@@ -189,6 +210,6 @@ void cli_samples_free(mcomp_tensor ***samples, int64_t n, int32_t n_inputs);
 /* Peak loops of one core: GMAC/s of f32 FMA and of u8*s8 on the tier in effect. */
 void cli_witness(double *f32, double *int8);
 
-extern const cli_verb cli_inspect, cli_run, cli_eval, cli_calibrate, cli_quantize, cli_bench, cli_convert, cli_doctor, cli_train;
+extern const cli_verb cli_inspect, cli_run, cli_eval, cli_calibrate, cli_quantize, cli_bench, cli_convert, cli_doctor, cli_train, cli_distill;
 
 #endif

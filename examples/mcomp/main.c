@@ -6,8 +6,8 @@
 #include <string.h>
 
 static const cli_verb *const verbs[] = {&cli_inspect, &cli_run,   &cli_eval,    &cli_calibrate, &cli_quantize,
-                                        &cli_bench,   &cli_convert, &cli_doctor, &cli_train, NULL};
-static const char *const later[] = {"distill", "prune", "compress", "recipe", "report", "cost", "sensitivity", "diagnose",
+                                        &cli_bench,   &cli_convert, &cli_doctor, &cli_train, &cli_distill, NULL};
+static const char *const later[] = {"prune", "compress", "recipe", "report", "cost", "sensitivity", "diagnose",
                                     "monitor", "serve", "generate", "perplexity", NULL};
 
 static mcomp_context *volatile running;
@@ -34,6 +34,7 @@ static void print_help(const cli_verb *v)
     }
     printf("usage: %s\n\n%s\n\noptions:\n", v->usage, v->about);
     print_opts(v->opts);
+    if (cli_takes_training(v)) print_opts(cli_training_opts);
     if (cli_takes_data(v)) print_opts(cli_data_opts);
     if (cli_takes_model(v)) printf("safetensors models:\n");
     if (cli_takes_model(v)) print_opts(cli_model_opts);

@@ -24,8 +24,8 @@ static int from_data(const char *spec) { return strcmp(spec, "chars") == 0 || st
 int cli_tokenizer_choose(cli *c, const mcomp_graph *g, mcomp_dataset_options *o, mcomp_tokenizer **own)
 {
     int st = 0;
-    const char *spec = cli_str(c, "tokenizer", NULL);
-    const int trains = c->verb == &cli_train;
+    const char *spec = cli_str(c, c->tokenizer_option ? c->tokenizer_option : "tokenizer", NULL);
+    const int trains = c->verb == &cli_train || c->tokenizer_option;
     char *path = NULL;
     *own = NULL;
     if (spec && !from_data(spec)) {

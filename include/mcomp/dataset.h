@@ -46,6 +46,11 @@ MCOMP_API void mcomp_dataset_destroy(mcomp_dataset *d);
 MCOMP_API int64_t mcomp_dataset_count(const mcomp_dataset *d);
 /* Sample i: tensors owned by the dataset, valid until the next call. label: class index, or -1. */
 MCOMP_API int32_t mcomp_dataset_get(mcomp_dataset *d, int64_t i, int32_t n_inputs, const mcomp_tensor **inputs, int64_t *label);
+/* Keeps one part of the samples, in their order: 0 those to train on, 1 those to validate on, about `fraction` of all. A sample goes to
+ * validation by the hash of its text, arrays or group, so the same ones do whatever their order or number; equal texts stay together (a
+ * stream is cut at its end). mcomp_trainer_fit without validation data uses these parts with 0.1. by: divides as this dataset of the same
+ * rows does, which was opened for other inputs and is still whole; NULL: by itself. Codes: ARGUMENT, RANGE, DATA (too few samples). */
+MCOMP_API int32_t mcomp_dataset_split(mcomp_dataset *d, mcomp_dataset *by, int32_t part, double fraction);
 /* 1 if samples carry labels. */
 MCOMP_API int32_t mcomp_dataset_has_labels(const mcomp_dataset *d);
 /* Label names known (from the model, the options or the data, sorted bytewise); NULL beyond the last. Borrowed. */

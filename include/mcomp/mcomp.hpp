@@ -243,6 +243,11 @@ public:
         detail::call(mcomp_dataset_get, get(), i, n_inputs_, in.data(), &label);
         return {Views(in.begin(), in.end()), label};
     }
+    /* Keeps the part to train on, or the one to validate on. by: as that dataset of the same rows divides. */
+    void split(bool validation, double fraction = 0.1, Dataset *by = nullptr)
+    {
+        detail::call(mcomp_dataset_split, get(), by ? by->get() : nullptr, validation ? 1 : 0, fraction);
+    }
     bool has_labels() const noexcept { return mcomp_dataset_has_labels(get()) == 1; }
     std::vector<std::string> label_names() const { return detail::texts(mcomp_dataset_label_name, get()); }
     std::vector<std::string> warnings() const { return detail::texts(mcomp_dataset_warning, get()); }
@@ -430,6 +435,14 @@ public:
     void teach(Dataset &data) { detail::call(mcomp_distiller_teach, get(), data.get()); }
     /* The distiller must outlive the trainer. */
     void attach(Trainer &t) { detail::call(mcomp_distiller_attach, get(), t.get()); }
+    /* "teacher:layers=0+2+4,..."; data: for vocab, opened for the teacher. The tokenizer is empty where it stays the same. */
+    std::pair<Graph, Tokenizer> cut(const std::string &spec, Dataset *data = nullptr)
+    {
+        mcomp_graph *g = nullptr;
+        mcomp_tokenizer *t = nullptr;
+        detail::call(mcomp_distiller_cut, &g, &t, get(), spec.c_str(), data ? data->get() : nullptr);
+        return {Graph(g), Tokenizer(t)};
+    }
     struct Results {
         mcomp_train_result student, control; /* control: steps 0 where there is none */
     };

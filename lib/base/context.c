@@ -28,12 +28,18 @@ int32_t mc_options_read(void *dst, uint32_t dst_size, const void *src, const cha
     return MCOMP_OK;
 }
 
+int mc_info_sized(const void *out)
+{
+    uint32_t size = 0;
+    if (out) memcpy(&size, out, sizeof size);
+    return size >= sizeof size && size <= 65536;
+}
+
 int32_t mc_info_give(void *out, const void *info, uint32_t known, int32_t argument)
 {
     uint32_t size;
-    if (!out) return mc_fail_argument(argument, "out", "is NULL");
+    if (!mc_info_sized(out)) return mc_fail_argument(argument, "out", "is NULL or its size is not set");
     memcpy(&size, out, sizeof size);
-    if (size < sizeof size || size > 65536) return mc_fail_argument(argument, "out", "has no valid size");
     memset(out, 0, size);
     memcpy(out, info, size < known ? size : known);
     memcpy(out, &size, sizeof size);

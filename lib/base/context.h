@@ -31,5 +31,7 @@ int32_t mc_options_init(void *o, uint32_t size, uint32_t known, const char *what
 /* Gives a size-first struct of facts to a caller who may know a shorter or a longer one and has set its size: min(size, known) bytes of
  * info, zeroes behind them, the caller's size kept. ARGUMENT when the size is not set. */
 int32_t mc_info_give(void *out, const void *info, uint32_t known, int32_t argument);
+/* Whether mc_info_give will take it: for calls that work long before they give. */
+int mc_info_sized(const void *out);
 
 #endif

@@ -222,7 +222,7 @@ int32_t mcomp_dataset_get(mcomp_dataset *d, int64_t i, int32_t n_inputs, const m
     drop_current(d);
     const int64_t row = d->order ? d->order[i] : i;
     if (d->fetch) {
-        MC_TRY(d->fetch(d->payload, i, n_inputs, d->current, &got_label));
+        MC_TRY(d->fetch(d->payload, row, n_inputs, d->current, &got_label));
         MC_TRY(check_fetched(d, i));
         if (got_label >= 0) d->has_labels = 1;
     } else if (d->text) {

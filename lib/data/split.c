@@ -86,6 +86,30 @@ done:
     return st;
 }
 
+int32_t mcomp_dataset_split(mcomp_dataset *d, mcomp_dataset *by, int32_t part, double fraction)
+{
+    int32_t st = MCOMP_OK;
+    mc_split s = {0};
+    MC_API_ENTER();
+    MC_CHECK_ARG(1, d, "d", "is NULL");
+    MC_CHECK_ARG(3, part == 0 || part == 1, "part", "is neither 0 (train) nor 1 (validation)");
+    if (!by) by = d;
+    MC_CHECK_ARG(2, by->count == d->count, "by", "has another number of samples");
+    MC_TRY(mc_split_make(&s, by, fraction));
+    const int64_t *keep = part ? s.valid : s.train, n = part ? s.n_valid : s.n_train;
+    if (!d->order) {
+        d->order = mc_malloc(sizeof *d->order * (size_t)n);
+        if (!d->order) MC_TRY(MCOMP_NO_MEMORY);
+        memcpy(d->order, keep, sizeof *keep * (size_t)n);
+    } else {
+        for (int64_t i = 0; i < n; i++) d->order[i] = d->order[keep[i]]; /* keep[] rises: nothing is read after it was written over */
+    }
+    d->count = n;
+done:
+    mc_split_free(&s);
+    return st;
+}
+
 void mc_split_free(mc_split *s)
 {
     mc_free(s->train);

@@ -93,9 +93,5 @@ int32_t mcomp_distiller_info_get(const mcomp_distiller *d, mcomp_distiller_info 
 {
     MC_API_ENTER();
     MC_CHECK_ARG(1, d, "d", "is NULL");
-    MC_CHECK_ARG(2, out && out->size >= sizeof *out, "out", "is NULL or its size is not set");
-    const uint32_t size = out->size;
-    *out = d->info;
-    out->size = size;
-    return MCOMP_OK;
+    return mc_info_give(out, &d->info, sizeof d->info, 2);
 }

@@ -76,8 +76,8 @@ int32_t mcomp_distiller_fit(mcomp_train_result *student_result, mcomp_train_resu
     mcomp_trainer_options o;
     mcomp_train_result r = {.size = sizeof r}, c = {.size = sizeof c};
     MC_API_ENTER();
-    MC_CHECK_ARG(1, !student_result || student_result->size >= sizeof *student_result, "student_result", "its size is not set");
-    MC_CHECK_ARG(2, !control_result || control_result->size >= sizeof *control_result, "control_result", "its size is not set");
+    MC_CHECK_ARG(1, !student_result || mc_info_sized(student_result), "student_result", "its size is not set");
+    MC_CHECK_ARG(2, !control_result || mc_info_sized(control_result), "control_result", "its size is not set");
     MC_CHECK_ARG(3, d, "d", "is NULL");
     MC_CHECK_ARG(4, student && student->g, "student", "is NULL");
     MC_CHECK_ARG(6, train, "train", "is NULL");
@@ -96,8 +96,8 @@ int32_t mcomp_distiller_fit(mcomp_train_result *student_result, mcomp_train_resu
         MC_TRY(train_one(d, 0, student, &o, train, valid, &c, &d->control));
     }
 done:
-    if (student_result) r.size = student_result->size, *student_result = r;
-    if (control_result) c.size = control_result->size, *control_result = c;
+    if (student_result) (void)mc_info_give(student_result, &r, sizeof r, 1);
+    if (control_result) (void)mc_info_give(control_result, &c, sizeof c, 2);
     mc_str_free(&path);
     return st;
 }

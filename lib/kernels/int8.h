@@ -107,6 +107,8 @@ typedef struct mc_kernels_int8 {
     /* Makes that copy, once for all columns of a tile. Does nothing where qgemm_loaded_bytes is 0. */
     void (*qgemm_load)(const mc_qgemm_tile *t);
     void (*qgemm)(const mc_qgemm_tile *t);
+    /* After the last qgemm of a loaded tile, in the same thread: gives back what the tier took (AMX: the tile configuration). */
+    void (*qgemm_done)(const mc_qgemm_tile *t);
     void (*epilogue)(const mc_qepilogue *e);
     /* y = (saturate(rne(x / scale) + zp)) ^ flip, NaN to zp. */
     void (*quantize)(const float *x, int64_t n, const mc_qmap *p, uint8_t *y);

@@ -168,7 +168,7 @@ int32_t mcomp_trainer_fit(mcomp_train_result *result, mcomp_trainer *t, mcomp_da
     int32_t st = MCOMP_OK;
     mc_fit f = {.t = t, .train_set = train, .valid_set = valid ? valid : train};
     MC_API_ENTER();
-    MC_CHECK_ARG(1, !result || (result->size >= sizeof result->size && result->size <= 65536), "result", "its size is not set");
+    MC_CHECK_ARG(1, !result || mc_info_sized(result), "result", "its size is not set");
     MC_CHECK_ARG(2, t, "t", "is NULL");
     MC_CHECK_ARG(3, train, "train", "is NULL");
     MC_TRY(mc_fit_open(&f));

@@ -17,6 +17,7 @@ static mcomp_quantizer *quantizer;
 static mcomp_session *session;
 static mcomp_exec *runner;
 static mcomp_trainer *trainer;
+static mcomp_distiller *distiller;
 static int failures;
 
 #define CHECK(condition, ...)                                                                                          \
@@ -51,6 +52,7 @@ static int32_t quantized_node(void *o) { return mcomp_quantizer_node(quantizer, 
 static int32_t kernel_info(void *o) { return mcomp_exec_kernel(runner, 0, o); }
 static int32_t plan_info(void *o) { return mcomp_exec_plan_info(runner, o); }
 static int32_t trainer_info(void *o) { return mcomp_trainer_info_get(trainer, o); }
+static int32_t distiller_info(void *o) { return mcomp_distiller_info_get(distiller, o); }
 static int32_t fit_again(void *o) { return mcomp_trainer_fit(o, trainer, data, data); } /* every epoch is done: at once */
 static int32_t error_record(void *o)
 {
@@ -76,6 +78,7 @@ static const struct {
     {"kernel_info", kernel_info, sizeof(mcomp_kernel_info), 4},
     {"plan_info", plan_info, sizeof(mcomp_plan_info), 4},
     {"trainer_info", trainer_info, sizeof(mcomp_trainer_info), 4},
+    {"distiller_info", distiller_info, sizeof(mcomp_distiller_info), 4},
     {"train_result", fit_again, sizeof(mcomp_train_result), 4},
     {"error", error_record, sizeof(mcomp_error), 8},
 };
@@ -120,6 +123,7 @@ OPTIONS(build, mcomp_graph *g, mcomp_graph_destroy(g), mcomp_graph_build(&g, ctx
 OPTIONS(dataset, mcomp_dataset *d, mcomp_dataset_destroy(d), mcomp_dataset_open(&d, ctx, model, "/no/such/data.npz", o))
 OPTIONS(quantizer, mcomp_quantizer *q, mcomp_quantizer_destroy(q), mcomp_quantizer_create(&q, ctx, o))
 OPTIONS(session, mcomp_session *s, mcomp_session_destroy(s), mcomp_session_create(&s, ctx, model, o))
+OPTIONS(distiller, mcomp_distiller *d, mcomp_distiller_destroy(d), mcomp_distiller_create(&d, ctx, model, o))
 OPTIONS(trainer, mcomp_trainer *t, mcomp_trainer_destroy(t), mcomp_trainer_create(&t, ctx, model, o))
 
 static const struct {
@@ -136,6 +140,7 @@ static const struct {
     {"dataset", init_dataset, use_dataset, sizeof(mcomp_dataset_options), MCOMP_PATH},
     {"quantizer", init_quantizer, use_quantizer, sizeof(mcomp_quantizer_options), MCOMP_OK},
     {"session", init_session, use_session, sizeof(mcomp_session_options), MCOMP_OK},
+    {"distiller", init_distiller, use_distiller, sizeof(mcomp_distiller_options), MCOMP_OK},
     {"trainer", init_trainer, use_trainer, sizeof(mcomp_trainer_options), MCOMP_OK},
 };
 
@@ -196,8 +201,11 @@ int main(void)
     o.epochs = 1;
     NEED(mcomp_trainer_create(&trainer, ctx, model, &o));
     NEED(mcomp_trainer_fit(NULL, trainer, data, data));
+    NEED(mcomp_distiller_create(&distiller, ctx, model, NULL));
+    NEED(mcomp_distiller_teach(distiller, data));
     check_facts();
     check_options();
+    mcomp_distiller_destroy(distiller);
     mcomp_trainer_destroy(trainer);
     mcomp_tensor_destroy(x);
     mcomp_exec_destroy(runner);

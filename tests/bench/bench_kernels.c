@@ -143,6 +143,7 @@ static void bench_gemm(const mc_kernels_int8 *k, mc_isa isa, const shape *s, int
                     t.cols = s->n - t.n0 < 48 + 48 ? (s->n - t.n0 <= 64 ? s->n - t.n0 : 48) : 48;
                     k->qgemm(&t);
                 }
+                k->qgemm_done(&t);
             }
         const double d = (seconds() - start) / (double)inner;
         if (d < best) best = d;

@@ -500,6 +500,8 @@ FUNCTIONS = {
     "mcomp_dataset_open": (c_int32, [POINTER(c_void_p), c_void_p, c_void_p, c_char_p, POINTER(mcomp_dataset_options)]),
     # int32_t mcomp_dataset_options_init(mcomp_dataset_options *o, uint32_t size)
     "mcomp_dataset_options_init": (c_int32, [POINTER(mcomp_dataset_options), c_uint32]),
+    # int32_t mcomp_dataset_split(mcomp_dataset *d, mcomp_dataset *by, int32_t part, double fraction)
+    "mcomp_dataset_split": (c_int32, [c_void_p, c_void_p, c_int32, c_double]),
     # int32_t mcomp_dataset_targets(mcomp_dataset *d, int64_t i, int64_t n, int64_t *targets)
     "mcomp_dataset_targets": (c_int32, [c_void_p, c_int64, c_int64, POINTER(c_int64)]),
     # const mcomp_tokenizer *mcomp_dataset_tokenizer(mcomp_dataset *d)
@@ -510,6 +512,8 @@ FUNCTIONS = {
     "mcomp_distiller_attach": (c_int32, [c_void_p, c_void_p]),
     # int32_t mcomp_distiller_create(mcomp_distiller **out, mcomp_context *ctx, const mcomp_graph *teacher, const mcomp_distiller_options *options)
     "mcomp_distiller_create": (c_int32, [POINTER(c_void_p), c_void_p, c_void_p, POINTER(mcomp_distiller_options)]),
+    # int32_t mcomp_distiller_cut(mcomp_graph **out, mcomp_tokenizer **tokenizer, mcomp_distiller *d, const char *spec, mcomp_dataset *data)
+    "mcomp_distiller_cut": (c_int32, [POINTER(c_void_p), POINTER(c_void_p), c_void_p, c_char_p, c_void_p]),
     # void mcomp_distiller_destroy(mcomp_distiller *d)
     "mcomp_distiller_destroy": (None, [c_void_p]),
     # int32_t mcomp_distiller_fit(mcomp_train_result *student_result, mcomp_train_result *control_result, mcomp_distiller *d, const mcomp_graph *student, const mcomp_trainer_options *options, mcomp_dataset *train, mcomp_dataset *valid)

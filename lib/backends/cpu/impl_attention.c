@@ -88,6 +88,13 @@ static const float *mask_tile(attention_work *w, const float *mask, int64_t lane
     return tile;
 }
 
+/* Brings rows of K or V near: they lie far apart, where no prefetcher follows, and another core wrote many of them. */
+static void touch(const float *x, int64_t rows, int64_t ld, int64_t d)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < d; j += 16) __builtin_prefetch(x + i * ld + j);
+}
+
 static void attention_task(void *ctx, int64_t task, int32_t worker)
 {
     attention_work *w = ctx;
@@ -118,6 +125,8 @@ static void attention_task(void *ctx, int64_t task, int32_t worker)
         const mc_gemm_f32 av = {.a = scores, .taps = 1, .a_row = 1, .a_col = LANES, .b = v + k0 * w->ld_v, .b_row = w->ld_v,
                                 .b_panel = MC_GEMM_PANEL, .c = y, .ldc = w->ld_y, .m = lanes, .n = t->dv, .k = keys,
                                 .accumulate = k0 > 0};
+        touch(k + k0 * w->ld_k, keys, w->ld_k, t->d);
+        touch(v + k0 * w->ld_v, keys, w->ld_v, t->dv);
         kernel->gemm(&qk);
         kernel->attention(&soft);
         if (k0 > 0) kernel->scale_rows(y, w->ld_y, lanes, t->dv, rescale);

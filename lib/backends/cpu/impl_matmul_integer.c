@@ -109,6 +109,7 @@ static void task(void *ctx, int64_t index, int32_t worker)
         k->qgemm(&g);
         store(j, &g, row);
     }
+    k->qgemm_done(&g);
 }
 
 static int32_t run(const mc_cpu_step *s, const mcomp_run_args *a)

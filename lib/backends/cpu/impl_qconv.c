@@ -76,14 +76,19 @@ static void release(mc_cpu_step *s)
     mc_free(c);
 }
 
-/* Pixels multiplied at once: few, so that sums stay near, unless that would read large weights too often. */
-static int64_t tile_of(const conv *c) { return c->cg * c->win.kh * c->win.kw * c->m > 200000 ? TILE : TILE / 2; }
+/* Pixels multiplied at once: few, so that sums stay near, unless that would read large weights too often. Whole output rows or
+ * equal parts of one, because kernels like their rows equally spaced. */
+static int64_t tile_of(const conv *c, int64_t ow)
+{
+    const int64_t most = c->cg * c->win.kh * c->win.kw * c->m > 200000 ? TILE : TILE / 2, parts = (ow + most - 1) / most;
+    return ow <= most ? most / ow * ow : (ow + parts - 1) / parts;
+}
 
-/* Output rows of a task: about PIXELS pixels. */
+/* Output rows of a task: about PIXELS pixels, and two rows, which look at many of the same input rows. */
 static int64_t task_rows(const mc_q_image *i)
 {
-    const int64_t r = (PIXELS + i->ow - 1) / (i->ow > 0 ? i->ow : 1);
-    return r < 1 ? 1 : r > i->oh ? i->oh : r;
+    const int64_t r = PIXELS / (i->ow > 0 ? i->ow : 1);
+    return i->oh < 2 ? i->oh : r < 2 ? 2 : r > i->oh ? i->oh : r;
 }
 
 static int64_t segments_of(const conv *c) { return c->runs ? c->win.kh : c->win.kh * c->win.kw; }
@@ -165,7 +170,7 @@ static void task(void *ctx, int64_t index, int32_t worker)
     for (int64_t s = 0; s < segments_of(c); s++)
         seg[s] = c->runs ? s * w->dh * pitch : s / w->kw * w->dh * pitch + s % w->kw * w->dw * i->c;
     const int64_t y_element = c->finish.out.quantized ? 1 : 4, r_element = c->finish.residual == MC_QRESIDUAL_F32 ? 4 : 1;
-    const int64_t tile = tile_of(c);
+    const int64_t tile = tile_of(c, i->ow);
     for (int64_t p = 0; p < pixels; p += tile) {
         const int64_t m = pixels - p < tile ? pixels - p : tile, first = ((image * i->oh + oy) * i->ow + p) * i->m;
         mc_q_tile t = {.kernels = j->s->kernels, .finish = &c->finish, .rows = rows, .seg = seg, .m = m, .n0 = n0,

@@ -222,6 +222,7 @@ void mc_q_tile_run(const mc_q_tile *t)
         e.out.y = (uint8_t *)(void *)rows + channel * y_element;
         k->epilogue(&e);
     }
+    k->qgemm_done(&g);
     if (f->layernorm) normalise(t, rows, ld_rows);
 }
 

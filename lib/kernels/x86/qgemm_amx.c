@@ -1,23 +1,24 @@
 /* Integer GEMM with AMX tiles: tdpbusd multiplies a tile of 16 rows x 64 unsigned bytes by one of 64 x 16 signed ones and adds to
  * 16 x 16 sums of 32 bits without saturation, so sums are exact and equal to those of every other tier.
  *
- * Packed layout: that of the VNNI kernel with the depth of a panel padded to 64 (16 quads of 16 lanes are one tile of 1 KiB), so
- * that few rows, which would leave most of a tile empty, go through that kernel.
+ * Packed layout: [n/16 panels][depth/64 steps][16 quads][16 lanes][4], a quad being 4 consecutive weights of a run (runs padded to
+ * 4 with zeros, end to end; zeros fill the last step). A step is one tile of 1 KiB.
  *
  * A tile of the left operand is up to 16 rows at one distance from each other. Rows of a matrix and pixels of one output row
- * are, and are read in place where runs are whole steps of 64 bytes; all else is copied once into panels
- * [16 rows][64 bytes], runs end to end as in the packed weights. qgemm_load decides and leaves a plan for all columns.
+ * are, and are read in place where runs are whole steps of 64 bytes; all else is copied once into tiles of 16 lines of 64 bytes,
+ * runs end to end as in the packed weights. qgemm_load decides and leaves a plan for all columns.
  *
  * Register tile: 2 x 2 sums, two tiles of each operand.
  */
-#define DEPTH_QUADS 16
+#include "kernels/rows.h"
 
-#include "kernels/x86/qgemm_vnni_body.h"
+#include <immintrin.h>
+#include <string.h>
 
-#define STEP 64          /* bytes of depth in a tile */
+#define LANES MC_QGEMM_LANES
+#define STEP 64           /* bytes of depth in a tile */
 #define TILE_BYTES 1024
 #define TILE_ROWS 16
-#define FEW 4            /* rows that go through the VNNI kernel */
 #define BLOCK_BYTES 24576 /* rows x depth of a block: what stays in L1 while all columns pass */
 
 /* Up to 16 rows, `stride` bytes apart; step s of row 0 is at base + off[s]. */
@@ -29,14 +30,17 @@ typedef struct row_group {
 /* At the start of qgemm_load's block; groups, offsets and panels follow. */
 typedef struct plan {
     int64_t groups, steps;
+    int64_t first, second; /* rows that the tiles of this thread are configured for; 0: not yet */
     row_group *group;
     int64_t *off;
 } plan;
 
-static int64_t steps_of(const mc_qgemm_shape *s) { return quads_of(s) / DEPTH_QUADS; }
+static int64_t run_bytes(const mc_qgemm_shape *s) { return (s->seg_len + 3) / 4 * 4; }
+static int64_t steps_of(const mc_qgemm_shape *s) { return (s->segments * run_bytes(s) + STEP - 1) / STEP; }
+static int64_t panels_of(int64_t cols) { return (cols + LANES - 1) / LANES; }
 static int64_t tiles_of(int64_t m) { return (m + TILE_ROWS - 1) / TILE_ROWS; }
-/* More groups than this, and copying pays. */
-static int64_t most_groups(int64_t m) { return tiles_of(m) * 5 / 4; }
+/* More groups than this, and copying pays. A tile of few rows takes less time, down to four. */
+static int64_t most_groups(int64_t m) { return tiles_of(m) * 2; }
 static int64_t up64(int64_t v) { return (v + 63) / 64 * 64; }
 static int64_t head_bytes(const mc_qgemm_shape *s, int64_t m)
 {
@@ -46,14 +50,28 @@ static int64_t head_bytes(const mc_qgemm_shape *s, int64_t m)
 uint64_t mc_k_int8_qgemm_packed_bytes_amx(const mc_qgemm_shape *s, const int8_t *w)
 {
     (void)w;
-    return vnni_packed_bytes(s);
+    return (uint64_t)(panels_of(s->n) * steps_of(s) * TILE_BYTES);
 }
 
-void mc_k_int8_qgemm_pack_amx(const mc_qgemm_shape *s, const int8_t *w, void *out, int32_t *colsum) { vnni_pack(s, w, out, colsum); }
+void mc_k_int8_qgemm_pack_amx(const mc_qgemm_shape *s, const int8_t *w, void *out, int32_t *colsum)
+{
+    memset(out, 0, (size_t)mc_k_int8_qgemm_packed_bytes_amx(s, w));
+    memset(colsum, 0, (size_t)(panels_of(s->n) * LANES) * sizeof *colsum);
+    for (int64_t j = 0; j < s->n; j++) {
+        int8_t *column = (int8_t *)out + j / LANES * steps_of(s) * TILE_BYTES + j % LANES * 4;
+        for (int64_t g = 0; g < s->segments; g++)
+            for (int64_t i = 0; i < s->seg_len; i++) {
+                const int64_t at = g * run_bytes(s) + i;
+                const int8_t v = w[(j * s->segments + g) * s->seg_len + i];
+                column[at / 4 * STEP + at % 4] = v;
+                colsum[j] += v;
+            }
+    }
+}
 
 uint64_t mc_k_int8_qgemm_loaded_bytes_amx(const mc_qgemm_shape *s, int64_t m)
 {
-    return m <= FEW ? 0 : (uint64_t)(head_bytes(s, m) + tiles_of(m) * steps_of(s) * TILE_BYTES);
+    return (uint64_t)(head_bytes(s, m) + tiles_of(m) * steps_of(s) * TILE_BYTES);
 }
 
 /* ---- the left operand ---- */
@@ -94,40 +112,46 @@ static int in_place(const mc_qgemm_tile *t, plan *p)
     return 1;
 }
 
-/* One row into its lines of the panels, TILE_BYTES apart: runs end to end, each padded to a quad with what lies there. */
-static void copy_row(const mc_qgemm_tile *t, const uint8_t *row, uint8_t *out)
+/* Bytes x .. x+n of each row into its line of a tile, from byte `fill` on. */
+static void copy_piece(const uint8_t *const *rows, int64_t m, int64_t x, int64_t n, uint8_t *tile, int64_t fill)
 {
-    const int64_t run = (t->shape.seg_len + 3) / 4 * 4;
-    int64_t fill = 0; /* of the line */
-    for (int64_t g = 0; g < t->shape.segments; g++) {
-        const uint8_t *x = row + t->seg[g];
-        for (int64_t b = 0; b < run;) {
-            const int64_t n = run - b < STEP - fill ? run - b : STEP - fill;
-            const __mmask64 first = n == STEP ? ~(__mmask64)0 : ((__mmask64)1 << n) - 1;
-            _mm512_mask_storeu_epi8(out + fill, first, _mm512_maskz_loadu_epi8(first, x + b));
-            b += n;
+    const __mmask64 first = ~(__mmask64)0 >> (STEP - n);
+    for (int64_t i = 0; i < m; i++)
+        _mm512_mask_storeu_epi8(tile + i * STEP + fill, first, _mm512_maskz_loadu_epi8(first, rows[i] + x));
+}
+
+/* Up to 16 rows into tiles: runs end to end, each padded to a quad with what lies there. */
+static void copy_rows(const mc_qgemm_tile *t, const uint8_t *const *rows, int64_t m, uint8_t *tile)
+{
+    const int64_t run = run_bytes(&t->shape);
+    int64_t fill = 0;
+    for (int64_t g = 0; g < t->shape.segments; g++)
+        for (int64_t b = 0, n; b < run; b += n) {
+            n = run - b < STEP - fill ? run - b : STEP - fill;
+            copy_piece(rows, m, t->seg[g] + b, n, tile, fill);
             fill += n;
             if (fill == STEP) {
                 fill = 0;
-                out += TILE_BYTES;
+                tile += TILE_BYTES;
             }
         }
-    }
-    if (fill) _mm512_mask_storeu_epi8(out + fill, ~(__mmask64)0 >> fill, _mm512_setzero_si512());
+    for (int64_t i = 0; i < m && fill; i++)
+        _mm512_mask_storeu_epi8(tile + i * STEP + fill, ~(__mmask64)0 >> fill, _mm512_setzero_si512());
 }
 
 void mc_k_int8_qgemm_load_amx(const mc_qgemm_tile *t)
 {
-    if (t->m <= FEW) return;
     plan *p = t->loaded;
     *p = (plan){.steps = steps_of(&t->shape), .group = (row_group *)(void *)(p + 1)};
     p->off = (int64_t *)(void *)(p->group + most_groups(t->m));
     if (in_place(t, p)) return;
-    const int64_t stride = p->steps * TILE_BYTES;
     uint8_t *panels = (uint8_t *)t->loaded + head_bytes(&t->shape, t->m);
-    for (int64_t i = 0; i < t->m; i++) copy_row(t, t->rows[i], panels + i / TILE_ROWS * stride + i % TILE_ROWS * STEP);
-    for (int64_t i = 0; i < t->m; i += TILE_ROWS)
-        p->group[p->groups++] = (row_group){panels + i / TILE_ROWS * stride, STEP, t->m - i < TILE_ROWS ? t->m - i : TILE_ROWS};
+    for (int64_t i = 0; i < t->m; i += TILE_ROWS) {
+        const int64_t rows = t->m - i < TILE_ROWS ? t->m - i : TILE_ROWS;
+        p->group[p->groups++] = (row_group){panels, STEP, rows};
+        copy_rows(t, t->rows + i, rows, panels);
+        panels += p->steps * TILE_BYTES;
+    }
     for (int64_t s = 0; s < p->steps; s++) p->off[s] = s * TILE_BYTES;
 }
 
@@ -148,7 +172,7 @@ static void configure(int64_t first, int64_t second)
 }
 
 typedef struct step_block {
-    const row_group *a;      /* one or two */
+    const row_group *a;  /* one or two */
     const int64_t *off;  /* [steps] */
     int64_t steps;
     const int8_t *b;     /* first panel at this depth */
@@ -174,16 +198,12 @@ static inline __attribute__((always_inline)) void tiles(const step_block *k, con
     for (int64_t s = 0; s < k->steps; s++, b0 += TILE_BYTES, b1 += TILE_BYTES) {
         _tile_loadd(6, b0, STEP);
         _tile_loadd(4, a0 + k->off[s], stride0);
+        if (two_panels) _tile_loadd(7, b1, STEP);
+        if (two_rows) _tile_loadd(5, a1 + k->off[s], stride1);
         _tile_dpbusd(0, 4, 6);
-        if (two_panels) {
-            _tile_loadd(7, b1, STEP);
-            _tile_dpbusd(1, 4, 7);
-        }
-        if (two_rows) {
-            _tile_loadd(5, a1 + k->off[s], stride1);
-            _tile_dpbusd(2, 5, 6);
-            if (two_panels) _tile_dpbusd(3, 5, 7);
-        }
+        if (two_panels) _tile_dpbusd(1, 4, 7);
+        if (two_rows) _tile_dpbusd(2, 5, 6);
+        if (two_rows && two_panels) _tile_dpbusd(3, 5, 7);
     }
     _tile_stored(0, k->acc, ld);
     if (two_panels) _tile_stored(1, k->acc + LANES, ld);
@@ -206,27 +226,58 @@ static int64_t block_steps(int64_t steps, int64_t m)
     return (steps + blocks - 1) / blocks;
 }
 
-void mc_k_int8_qgemm_amx(const mc_qgemm_tile *t)
+/* Rows of the two groups of the pair that begins at g, 0 if there is no second; tiles set up for two serve one. */
+static void pair_rows(const plan *p, int64_t g, int64_t *first, int64_t *second)
 {
-    if (t->m <= FEW) {
-        vnni_gemm(t);
-        return;
+    *first = p->group[g].rows;
+    *second = g + 1 < p->groups ? p->group[g + 1].rows : 0;
+}
+
+/* Pairs from g on that the same configuration serves: where they end. Changing it takes as long as multiplying five tiles. */
+static int64_t span_end(plan *p, int64_t g)
+{
+    int64_t first, second;
+    pair_rows(p, g, &first, &second);
+    if (first != p->first || (second && second != p->second)) configure(p->first = first, p->second = second);
+    for (g += 2; g < p->groups; g += 2) {
+        pair_rows(p, g, &first, &second);
+        if (first != p->first || (second && second != p->second)) break;
     }
-    const plan *p = t->loaded;
-    const int64_t panels = (t->cols + LANES - 1) / LANES, depth = block_steps(p->steps, t->m), stride = p->steps * TILE_BYTES;
-    int64_t first = 0, second = 0; /* rows that the tiles are configured for */
+    return g < p->groups ? g : p->groups;
+}
+
+/* Groups g .. end: all columns, depth block by depth block. */
+static void groups_pass(const mc_qgemm_tile *t, const plan *p, int64_t g0, int64_t end, int32_t *acc)
+{
+    const int64_t panels = panels_of(t->cols), depth = block_steps(p->steps, t->m), stride = p->steps * TILE_BYTES;
     for (int64_t s = 0; s < p->steps; s += depth)
         for (int64_t j = 0; j < panels; j += 2) {
             step_block k = {.off = p->off + s, .steps = p->steps - s < depth ? p->steps - s : depth, .b_stride = stride,
                             .b = (const int8_t *)t->packed + (t->n0 / LANES + j) * stride + s * TILE_BYTES,
-                            .init = s ? NULL : t->init + t->n0 + j * LANES, .acc = t->acc + j * LANES, .ld = t->ld_acc * 4};
-            for (int64_t g = 0; g < p->groups; g += 2) {
-                const int two = g + 1 < p->groups;
+                            .init = s ? NULL : t->init + t->n0 + j * LANES, .acc = acc + j * LANES, .ld = t->ld_acc * 4};
+            for (int64_t g = g0; g < end; g += 2) {
+                const int two = g + 1 < end;
                 k.a = p->group + g;
-                if (k.a[0].rows != first || (two && k.a[1].rows != second)) configure(first = k.a[0].rows, second = two ? k.a[1].rows : 0);
                 multiply(&k, two, panels - j > 1);
                 k.acc += (k.a[0].rows + (two ? k.a[1].rows : 0)) * t->ld_acc;
             }
         }
-    _tile_release();
+}
+
+void mc_k_int8_qgemm_amx(const mc_qgemm_tile *t)
+{
+    plan *p = t->loaded;
+    int32_t *acc = t->acc;
+    for (int64_t g = 0, end; g < p->groups; g = end) {
+        end = span_end(p, g);
+        groups_pass(t, p, g, end, acc);
+        for (int64_t i = g; i < end; i++) acc += p->group[i].rows * t->ld_acc;
+    }
+}
+
+void mc_k_int8_qgemm_done_amx(const mc_qgemm_tile *t)
+{
+    plan *p = t->loaded;
+    if (p->first) _tile_release();
+    p->first = 0;
 }

@@ -208,7 +208,9 @@ START_TEST(ownership)
     Session moved = std::move(s);
     Exec f = std::move(e);
     right(f.run({taken})[0]);
-    ctx = std::move(ctx);
+    Context &same = ctx;
+    ctx = std::move(same);
+    ck_assert(same.threads() >= 1);
 }
 END_TEST
 
@@ -299,6 +301,15 @@ START_TEST(distil)
     const Distiller::Results r = teacher.fit(g, o, d, &v);
     ck_assert(r.student.epochs == 2 && r.control.epochs == 2);
     ck_assert(teacher.student().info().n_nodes == g.info().n_nodes && teacher.control().info().n_nodes == g.info().n_nodes);
+    try {
+        teacher.cut("teacher:layers=0");
+        ck_abort_msg("an mlp has no layers to cut");
+    } catch (const Error &e) {
+        ck_assert_int_eq(e.code(), MCOMP_UNSUPPORTED);
+    }
+    Dataset part = numbers(ctx, g, 200);
+    part.split(true);
+    ck_assert(part.size() > 5 && part.size() < 60);
     Trainer t(ctx, g, o);
     teacher.attach(t);
     ck_assert(t.fit(d, &v).epochs == 2);
@@ -387,7 +398,7 @@ int main()
 {
     Suite *suite = suite_create("cpp");
     TCase *c = tcase_create("cpp");
-    for (const TTest *t : {tensors, graph_and_run, attributes, errors, ownership, quantize, train, tokenizer, callbacks_throw, two_files})
+    for (const TTest *t : {tensors, graph_and_run, attributes, errors, ownership, quantize, train, distil, tokenizer, callbacks_throw, two_files})
         tcase_add_test(c, t);
     suite_add_tcase(suite, c);
     SRunner *r = srunner_create(suite);

@@ -68,6 +68,7 @@ static void check_lines(mc_isa isa, int64_t m, int64_t n, int64_t segments, int6
             }
         guard_free(&acc);
     }
+    k->qgemm_done(&t);
     guard_free(&w);
     guard_free(&a);
     guard_free(&sums);
