@@ -7,8 +7,10 @@ import re
 
 INTEGERS = {"c_int32": "int32", "c_uint32": "uint32", "c_int64": "int64", "c_uint64": "uint64", "c_double": "float64", "c_float": "float32"}
 BY_HAND = {"mcomp_error", "mcomp_port_info", "mcomp_constant_info", "mcomp_train_event"}  # fields are arrays of strings, memory, or a callback's
-FLAGS = {"overwrite", "profile", "no_fusion", "integer", "supported", "quantized", "usable", "bf16", "tokens"}  # 0 or 1: bool
-CAPITALS = {"io", "qdq", "ort", "id", "cpu", "cpus", "isa", "ir", "macs", "op", "us"} - {"op", "us", "macs", "cpus"}
+FLAGS = {"overwrite", "profile", "no_fusion", "integer", "supported", "quantized", "usable", "bf16", "amx", "tokens", "no_shuffle",
+         "resume", "balance", "keep_last", "recompute", "stopped_early", "no_control"}  # 0 or 1: bool
+FILLED = {"mcomp_trainer_options", "mcomp_distiller_options"}  # defaults other than zero: start with what _init gives
+CAPITALS = {"io", "qdq", "ort", "id", "cpu", "cpus", "isa", "ir", "lr", "macs", "op", "us"} - {"op", "us", "macs", "cpus"}
 KEYWORDS = {"range", "type", "func", "map"}
 
 
@@ -74,14 +76,20 @@ def render_struct(h, name):
     go = camel(name.removeprefix("mcomp_"))
     fields = [f for n, kind in h.structs[name] if n != "size" and not n.startswith("reserved") and (f := field(n, kind))]
     options = name.endswith("_options")
-    out = ["", f"// {go} is {name}" + (": what is zero is the default." if options else "."), f"type {go} struct {{"]
+    filled = name in FILLED
+    what = f": start with Default{go}()." if filled else ": what is zero is the default." if options else "."
+    out = ["", f"// {go} is {name}{what}", f"type {go} struct {{"]
     out += aligned([f[:2] for f in fields]) + ["}", ""]
     if options:
         out += [f"func (o {go}) c(m *memory) (*C.{name}, error) {{", f"\tc := new(C.{name})",
                 f"\tif err := m.check(C.go_{name}_init(m.error(), c, C.uint32_t(unsafe.Sizeof(*c))), \"{name}_init\"); err != nil {{",
                 "\t\treturn nil, err", "\t}"]
         out += [f"\t{f[3]}" for f in fields if f[3]]
-        return out + ["\treturn c, m.failed", "}"]
+        out += ["\treturn c, m.failed", "}"]
+        if not filled:
+            return out
+        out += ["", f"// Default{go} is what the library fills in.", f"func Default{go}() (o {go}) {{", "\tm := new(memory)", f"\tc := new(C.{name})",
+                f"\tC.go_{name}_init(m.error(), c, C.uint32_t(unsafe.Sizeof(*c)))", "\to.from(c)", "\treturn o", "}", ""]
     out += [f"func (o *{go}) from(c *C.{name}) {{"]
     return out + [f"\to.{f[0]} = {f[2]}" for f in fields] + ["}"]
 

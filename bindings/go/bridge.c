@@ -80,6 +80,23 @@ int32_t mcgo_graph_unsupported(mcgo_error *error, const mcomp_graph *g, uintptr_
     return mcgo_leave(error, outer, mcomp_graph_unsupported(g, unsupported, (void *)handle));
 }
 
+static int32_t train_event(void *payload, const mcomp_train_event *event)
+{
+    return goTrainEvent((uintptr_t)payload, (mcomp_train_event *)event);
+}
+
+int32_t mcgo_trainer_create(mcgo_error *error, mcomp_trainer **out, mcomp_context *ctx, const mcomp_graph *g, const mcomp_trainer_options *options,
+                            uintptr_t handle, int32_t with_progress)
+{
+    mcomp_trainer_options o = *options;
+    if (with_progress) {
+        o.progress = train_event;
+        o.progress_payload = (void *)handle;
+    }
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error, outer, mcomp_trainer_create(out, ctx, g, &o));
+}
+
 /* The same type and shape. */
 static int alike(const mcomp_tensor *a, const mcomp_tensor *b)
 {

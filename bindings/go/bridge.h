@@ -25,6 +25,10 @@ int32_t mcgo_dataset_create(mcgo_error *error, mcomp_dataset **out, mcomp_contex
                             uintptr_t handle);
 int32_t mcgo_graph_unsupported(mcgo_error *error, const mcomp_graph *g, uintptr_t handle);
 
+/* options is copied, with the callback set when progress is 1. */
+int32_t mcgo_trainer_create(mcgo_error *error, mcomp_trainer **out, mcomp_context *ctx, const mcomp_graph *g, const mcomp_trainer_options *options,
+                            uintptr_t handle, int32_t progress);
+
 /* What a tensor is, told in one crossing. */
 typedef struct mcgo_view {
     const int64_t *dims;

@@ -30,28 +30,35 @@ type fetcher struct {
 	names []string
 }
 
-// OpenDataset opens a data argument as docs/data.md describes: "calib.npz@limit=100".
-func (g *Graph) OpenDataset(argument string, options DatasetOptions) (*Dataset, error) {
+// OpenDataset opens a data argument as docs/data.md describes: "calib.npz@limit=100". For texts a tokenizer may be given, one at most, in
+// place of options.Tokenizer; it may be closed afterwards.
+func (g *Graph) OpenDataset(argument string, options DatasetOptions, tokenizer ...*Tokenizer) (*Dataset, error) {
+	var t unsafe.Pointer
+	if len(tokenizer) > 0 {
+		var err error
+		if t, err = tokenizer[0].acquire(); err != nil {
+			return nil, err
+		}
+		defer tokenizer[0].release()
+	}
 	return g.dataset("mcomp_dataset_open", 0, func(m *memory, ctx *C.mcomp_context, p *C.mcomp_graph, out **C.mcomp_dataset) C.int32_t {
 		a := m.text(argument)
 		o, err := options.c(m)
 		if m.failed = err; err != nil {
 			return 0
 		}
+		o.tokenizer_handle = (*C.mcomp_tokenizer)(t)
 		return C.go_mcomp_dataset_open(m.error(), out, ctx, p, a, o)
 	})
 }
 
 // NewDataset makes a dataset of n samples from a function.
 func (g *Graph) NewDataset(n int64, fetch Fetch) (*Dataset, error) {
-	ports, err := g.Inputs()
+	names, err := g.inputNames()
 	if err != nil {
 		return nil, err
 	}
-	f := &fetcher{fetch: fetch}
-	for _, p := range ports {
-		f.names = append(f.names, p.Name)
-	}
+	f := &fetcher{fetch, names}
 	h := cgo.NewHandle(f)
 	d, err := g.dataset("mcomp_dataset_create", h, func(m *memory, ctx *C.mcomp_context, p *C.mcomp_graph, out **C.mcomp_dataset) C.int32_t {
 		return C.mcgo_dataset_create(m.error(), out, ctx, p, C.int64_t(n), C.uintptr_t(h))
@@ -101,6 +108,41 @@ func (d *Dataset) Len() int64 {
 	}
 	defer d.release()
 	return int64(C.mcomp_dataset_count((*C.mcomp_dataset)(p)))
+}
+
+// LabelNames are the names of the classes, from the model, the options or the data; nil where there are none.
+func (d *Dataset) LabelNames() (names []string) {
+	p, err := d.acquire()
+	if err != nil {
+		return nil
+	}
+	defer d.release()
+	for i := C.int64_t(0); ; i++ {
+		name := C.mcomp_dataset_label_name((*C.mcomp_dataset)(p), i)
+		if name == nil {
+			return names
+		}
+		names = append(names, C.GoString(name))
+	}
+}
+
+// Tokenizer is what turns texts into ids here, given or trained on the texts; nil when nothing does. It is yours to close.
+func (d *Dataset) Tokenizer() (*Tokenizer, error) {
+	p, err := d.hold()
+	if err != nil {
+		return nil, err
+	}
+	defer d.unhold()
+	t := C.mcomp_dataset_tokenizer(p)
+	if t == nil {
+		return nil, nil
+	}
+	var out *C.mcomp_tokenizer
+	m := new(memory)
+	if err := m.check(C.go_mcomp_tokenizer_share(m.error(), &out, t), "mcomp_tokenizer_share"); err != nil {
+		return nil, err
+	}
+	return newTokenizer(out), nil
 }
 
 //export goFetch
@@ -171,4 +213,28 @@ func (t *Tensor) copied() (*C.mcomp_tensor, error) {
 		copy(unsafe.Slice((*byte)(C.mcomp_tensor_data(p)), t.bytes), unsafe.Slice((*byte)(t.data), t.bytes))
 	}
 	return p, nil
+}
+
+func (d *Dataset) acquire() (unsafe.Pointer, error) {
+	if d == nil {
+		return (*object)(nil).acquire()
+	}
+	return d.object.acquire()
+}
+
+func (d *Dataset) hold() (*C.mcomp_dataset, error) {
+	p, err := d.acquire()
+	if err != nil {
+		return nil, err
+	}
+	if err := d.enter(d.kind); err != nil {
+		d.release()
+		return nil, err
+	}
+	return (*C.mcomp_dataset)(p), nil
+}
+
+func (d *Dataset) unhold() {
+	d.leave()
+	d.release()
 }

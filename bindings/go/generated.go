@@ -192,7 +192,7 @@ type MachineInfo struct {
 	ISA         string
 	ISAMax      string
 	Bf16        bool
-	Amx         int32
+	Amx         bool
 	MemoryBytes uint64
 }
 
@@ -202,7 +202,7 @@ func (o *MachineInfo) from(c *C.mcomp_machine_info) {
 	o.ISA = C.GoString(&c.isa[0])
 	o.ISAMax = C.GoString(&c.isa_max[0])
 	o.Bf16 = c.bf16 != 0
-	o.Amx = int32(c.amx)
+	o.Amx = c.amx != 0
 	o.MemoryBytes = uint64(c.memory_bytes)
 }
 
@@ -398,7 +398,7 @@ func (o *PlanInfo) from(c *C.mcomp_plan_info) {
 	o.Bucket = int64(c.bucket)
 }
 
-// TrainerOptions is mcomp_trainer_options: what is zero is the default.
+// TrainerOptions is mcomp_trainer_options: start with DefaultTrainerOptions().
 type TrainerOptions struct {
 	Batch           int32
 	Loss            string
@@ -410,10 +410,10 @@ type TrainerOptions struct {
 	NoDecay         string
 	Objective       string
 	Augment         string
-	LrScale         string
+	LRScale         string
 	Output          string
 	Checkpoint      string
-	Lr              float64
+	LR              float64
 	WeightDecay     float64
 	Momentum        float64
 	Beta1           float64
@@ -429,11 +429,11 @@ type TrainerOptions struct {
 	Patience        int64
 	CheckpointEvery int64
 	Seed            uint64
-	NoShuffle       int32
-	Resume          int32
-	Balance         int32
-	KeepLast        int32
-	Recompute       int32
+	NoShuffle       bool
+	Resume          bool
+	Balance         bool
+	KeepLast        bool
+	Recompute       bool
 }
 
 func (o TrainerOptions) c(m *memory) (*C.mcomp_trainer_options, error) {
@@ -451,10 +451,10 @@ func (o TrainerOptions) c(m *memory) (*C.mcomp_trainer_options, error) {
 	c.no_decay = m.optional(o.NoDecay)
 	c.objective = m.optional(o.Objective)
 	c.augment = m.optional(o.Augment)
-	c.lr_scale = m.optional(o.LrScale)
+	c.lr_scale = m.optional(o.LRScale)
 	c.output = m.optional(o.Output)
 	c.checkpoint = m.optional(o.Checkpoint)
-	c.lr = C.double(o.Lr)
+	c.lr = C.double(o.LR)
 	c.weight_decay = C.double(o.WeightDecay)
 	c.momentum = C.double(o.Momentum)
 	c.beta1 = C.double(o.Beta1)
@@ -470,17 +470,63 @@ func (o TrainerOptions) c(m *memory) (*C.mcomp_trainer_options, error) {
 	c.patience = C.int64_t(o.Patience)
 	c.checkpoint_every = C.int64_t(o.CheckpointEvery)
 	c.seed = C.uint64_t(o.Seed)
-	c.no_shuffle = C.int32_t(o.NoShuffle)
-	c.resume = C.int32_t(o.Resume)
-	c.balance = C.int32_t(o.Balance)
-	c.keep_last = C.int32_t(o.KeepLast)
-	c.recompute = C.int32_t(o.Recompute)
+	c.no_shuffle = flag(o.NoShuffle)
+	c.resume = flag(o.Resume)
+	c.balance = flag(o.Balance)
+	c.keep_last = flag(o.KeepLast)
+	c.recompute = flag(o.Recompute)
 	return c, m.failed
+}
+
+// DefaultTrainerOptions is what the library fills in.
+func DefaultTrainerOptions() (o TrainerOptions) {
+	m := new(memory)
+	c := new(C.mcomp_trainer_options)
+	C.go_mcomp_trainer_options_init(m.error(), c, C.uint32_t(unsafe.Sizeof(*c)))
+	o.from(c)
+	return o
+}
+
+func (o *TrainerOptions) from(c *C.mcomp_trainer_options) {
+	o.Batch = int32(c.batch)
+	o.Loss = C.GoString(c.loss)
+	o.Optimizer = C.GoString(c.optimizer)
+	o.Schedule = C.GoString(c.schedule)
+	o.Metric = C.GoString(c.metric)
+	o.Precision = C.GoString(c.precision)
+	o.Freeze = C.GoString(c.freeze)
+	o.NoDecay = C.GoString(c.no_decay)
+	o.Objective = C.GoString(c.objective)
+	o.Augment = C.GoString(c.augment)
+	o.LRScale = C.GoString(c.lr_scale)
+	o.Output = C.GoString(c.output)
+	o.Checkpoint = C.GoString(c.checkpoint)
+	o.LR = float64(c.lr)
+	o.WeightDecay = float64(c.weight_decay)
+	o.Momentum = float64(c.momentum)
+	o.Beta1 = float64(c.beta1)
+	o.Beta2 = float64(c.beta2)
+	o.Epsilon = float64(c.epsilon)
+	o.ClipNorm = float64(c.clip_norm)
+	o.LabelSmoothing = float64(c.label_smoothing)
+	o.Warmup = float64(c.warmup)
+	o.Average = float64(c.average)
+	o.Epochs = int64(c.epochs)
+	o.MaxSteps = int64(c.max_steps)
+	o.Accumulate = int64(c.accumulate)
+	o.Patience = int64(c.patience)
+	o.CheckpointEvery = int64(c.checkpoint_every)
+	o.Seed = uint64(c.seed)
+	o.NoShuffle = c.no_shuffle != 0
+	o.Resume = c.resume != 0
+	o.Balance = c.balance != 0
+	o.KeepLast = c.keep_last != 0
+	o.Recompute = c.recompute != 0
 }
 
 // TrainResult is mcomp_train_result.
 type TrainResult struct {
-	StoppedEarly     int32
+	StoppedEarly     bool
 	BestEpoch        int64
 	BestStep         int64
 	Epochs           int64
@@ -495,7 +541,7 @@ type TrainResult struct {
 }
 
 func (o *TrainResult) from(c *C.mcomp_train_result) {
-	o.StoppedEarly = int32(c.stopped_early)
+	o.StoppedEarly = c.stopped_early != 0
 	o.BestEpoch = int64(c.best_epoch)
 	o.BestStep = int64(c.best_step)
 	o.Epochs = int64(c.epochs)
@@ -573,7 +619,7 @@ func (o *CalibrationInfo) from(c *C.mcomp_calibration_info) {
 	o.LabelsSeen = int64(c.labels_seen)
 }
 
-// DistillerOptions is mcomp_distiller_options: what is zero is the default.
+// DistillerOptions is mcomp_distiller_options: start with DefaultDistillerOptions().
 type DistillerOptions struct {
 	Batch       int32
 	Losses      string
@@ -582,7 +628,7 @@ type DistillerOptions struct {
 	Temperature float64
 	Alpha       float64
 	CacheBytes  uint64
-	NoControl   int32
+	NoControl   bool
 }
 
 func (o DistillerOptions) c(m *memory) (*C.mcomp_distiller_options, error) {
@@ -597,8 +643,28 @@ func (o DistillerOptions) c(m *memory) (*C.mcomp_distiller_options, error) {
 	c.temperature = C.double(o.Temperature)
 	c.alpha = C.double(o.Alpha)
 	c.cache_bytes = C.uint64_t(o.CacheBytes)
-	c.no_control = C.int32_t(o.NoControl)
+	c.no_control = flag(o.NoControl)
 	return c, m.failed
+}
+
+// DefaultDistillerOptions is what the library fills in.
+func DefaultDistillerOptions() (o DistillerOptions) {
+	m := new(memory)
+	c := new(C.mcomp_distiller_options)
+	C.go_mcomp_distiller_options_init(m.error(), c, C.uint32_t(unsafe.Sizeof(*c)))
+	o.from(c)
+	return o
+}
+
+func (o *DistillerOptions) from(c *C.mcomp_distiller_options) {
+	o.Batch = int32(c.batch)
+	o.Losses = C.GoString(c.losses)
+	o.Output = C.GoString(c.output)
+	o.Cache = C.GoString(c.cache)
+	o.Temperature = float64(c.temperature)
+	o.Alpha = float64(c.alpha)
+	o.CacheBytes = uint64(c.cache_bytes)
+	o.NoControl = c.no_control != 0
 }
 
 // DistillerInfo is mcomp_distiller_info.

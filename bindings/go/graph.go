@@ -146,6 +146,15 @@ func (g *Graph) Inputs() ([]Port, error) {
 	})
 }
 
+func (g *Graph) inputNames() ([]string, error) {
+	ports, err := g.Inputs()
+	names := make([]string, len(ports))
+	for i, p := range ports {
+		names[i] = p.Name
+	}
+	return names, err
+}
+
 // Outputs lists the outputs in the model's order.
 func (g *Graph) Outputs() ([]Port, error) {
 	info, err := g.Info()

@@ -8,122 +8,6 @@ import (
 	"unsafe"
 )
 
-// Calibrator looks at a model's activations. One call at a time.
-type Calibrator struct {
-	*object
-	alone
-	names []string
-}
-
-// NewCalibrator makes a calibrator of the model.
-func (g *Graph) NewCalibrator() (*Calibrator, error) {
-	ports, err := g.Inputs()
-	if err != nil {
-		return nil, err
-	}
-	ctx, err := g.ctx.acquire()
-	if err != nil {
-		return nil, err
-	}
-	defer g.ctx.release()
-	var p *C.mcomp_calibrator
-	err = g.do("mcomp_calibrator_create", func(m *memory, graph *C.mcomp_graph) C.int32_t {
-		return C.go_mcomp_calibrator_create(m.error(), &p, (*C.mcomp_context)(ctx), graph)
-	})
-	if err != nil {
-		return nil, err
-	}
-	c := &Calibrator{object: newObject("Calibrator", unsafe.Pointer(p), func(p unsafe.Pointer) { C.mcomp_calibrator_destroy((*C.mcomp_calibrator)(p)) }, g.ctx.object)}
-	for _, port := range ports {
-		c.names = append(c.names, port.Name)
-	}
-	runtime.SetFinalizer(c, (*Calibrator).Close)
-	return c, nil
-}
-
-// Close gives the calibrator up.
-func (c *Calibrator) Close() { c.close() }
-
-func (c *Calibrator) do(call string, f func(m *memory, c *C.mcomp_calibrator) C.int32_t) error {
-	p, err := c.acquire()
-	if err != nil {
-		return err
-	}
-	defer c.release()
-	if err := c.enter(c.kind); err != nil {
-		return err
-	}
-	defer c.leave()
-	m := new(memory)
-	defer m.free()
-	return m.check(f(m, (*C.mcomp_calibrator)(p)), call)
-}
-
-// Feed feeds one sample, label -1: none. A sample with NaN or infinity anywhere is skipped and counted.
-func (c *Calibrator) Feed(inputs map[string]*Tensor, label int64) error {
-	s := newSlots(len(c.names), 0)
-	defer s.free()
-	if err := lend(c.names, inputs, s.inputs); err != nil {
-		return err
-	}
-	defer unlend(c.names, inputs)
-	return c.do("mcomp_calibrator_feed", func(m *memory, p *C.mcomp_calibrator) C.int32_t {
-		return C.go_mcomp_calibrator_feed(m.error(), p, C.int32_t(len(c.names)), first(s.inputs), C.int64_t(label))
-	})
-}
-
-// FeedDataset feeds every sample.
-func (c *Calibrator) FeedDataset(d *Dataset) error {
-	data, err := d.hold()
-	if err != nil {
-		return err
-	}
-	defer d.unhold()
-	return c.do("mcomp_calibrator_feed_dataset", func(m *memory, p *C.mcomp_calibrator) C.int32_t {
-		return C.go_mcomp_calibrator_feed_dataset(m.error(), p, data)
-	})
-}
-
-// Save writes a .calib file.
-func (c *Calibrator) Save(path string, overwrite bool) error {
-	return c.do("mcomp_calibrator_save", func(m *memory, p *C.mcomp_calibrator) C.int32_t {
-		text := m.text(path)
-		if m.failed != nil {
-			return 0
-		}
-		return C.go_mcomp_calibrator_save(m.error(), p, text, flag(overwrite))
-	})
-}
-
-// Info tells samples fed and skipped, and what they never reached.
-func (c *Calibrator) Info() (info CalibrationInfo, err error) {
-	err = c.do("mcomp_calibrator_info", func(m *memory, p *C.mcomp_calibrator) C.int32_t {
-		r := new(C.mcomp_calibration_info)
-		r.size = C.uint32_t(unsafe.Sizeof(*r))
-		status := C.go_mcomp_calibrator_info(m.error(), p, r)
-		info.from(r)
-		return status
-	})
-	return info, err
-}
-
-func (d *Dataset) hold() (*C.mcomp_dataset, error) {
-	p, err := d.acquire()
-	if err != nil {
-		return nil, err
-	}
-	if err := d.enter(d.kind); err != nil {
-		d.release()
-		return nil, err
-	}
-	return (*C.mcomp_dataset)(p), nil
-}
-
-func (d *Dataset) unhold() {
-	d.leave()
-	d.release()
-}
-
 // Quantizer turns a graph into a quantized one. One call at a time.
 type Quantizer struct {
 	*object
@@ -206,6 +90,9 @@ func (q *Quantizer) Apply(g *Graph, calibrator *Calibrator, samples *Dataset) (*
 		}
 		defer samples.unhold()
 		d = p
+	}
+	if g == nil {
+		return nil, refuse(ErrArgument, "Graph", "is nil")
 	}
 	p, err := q.acquire()
 	if err != nil {

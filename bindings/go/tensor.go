@@ -125,6 +125,13 @@ func (t *Tensor) Close() {
 	t.close()
 }
 
+func (t *Tensor) acquire() (unsafe.Pointer, error) {
+	if t == nil {
+		return (*object)(nil).acquire()
+	}
+	return t.object.acquire()
+}
+
 // DType is the element type.
 func (t *Tensor) DType() DType { return t.dtype }
 
