@@ -9,7 +9,7 @@ from ._lib import check, lib, text
 from ._records import options
 from .dataset import Dataset
 from .graph import Graph
-from .trainer import TrainResult, result_of, watched_by
+from .trainer import TrainResult, _options, _result
 
 
 class PruneResult(typing.NamedTuple):
@@ -57,8 +57,7 @@ class Pruner(Exclusive):
         for what, d in (("train", train), ("valid", valid)):
             if d is not None and not isinstance(d, Dataset):
                 raise errors.ArgumentError(f"must be a Dataset, not {type(d).__name__}", where=what)
-        o = options(_ffi.mcomp_trainer_options, training)
-        keep = watched_by(progress, o)
+        o, callback = _options(progress, training)
         r, fit = _ffi.mcomp_prune_result(), _ffi.mcomp_train_result()
         r.size, fit.size = ctypes.sizeof(r), ctypes.sizeof(fit)
         with contextlib.ExitStack() as held:
@@ -66,9 +65,9 @@ class Pruner(Exclusive):
             t = held.enter_context(train._alone()).pointer if train is not None else None
             v = t if valid is train else held.enter_context(valid._alone()).pointer if valid is not None else None
             check(lib.mcomp_pruner_run(r, fit, raw.pointer, t, v, o), "mcomp_pruner_run")
-        del keep
+        del callback  # it was held for the call
         return PruneResult(r.sparsity, r.params_before, r.params_after, r.macs_before, r.macs_after, r.equivalence_max_abs, r.equivalence_samples,
-                           r.before_metric if r.trained else None, result_of(fit) if r.trained else None)
+                           r.before_metric if r.trained else None, _result(fit) if r.trained else None)
 
     def graph(self):
         """The pruned model, after run."""
