@@ -22,6 +22,7 @@ typedef struct gemm_tile {
     int64_t ld_r;
     float lo, hi;
     const float *ahead; /* weights that the next tiles will read, brought into L2 meanwhile */
+    int64_t ahead_step; /* floats from one step to the next */
     mc_vm last;         /* columns of an edge panel */
 } gemm_tile;
 
@@ -50,7 +51,7 @@ MC_INLINE void gemm_touch(const gemm_tile *g, int64_t i, int p)
 MC_INLINE void gemm_tile_run(const gemm_tile *g, const int rows, const int panels, const int masked)
 {
     mc_v sum[GEMM_ROWS][GEMM_PANELS];
-    const int64_t s = g->a_row, a_step = g->a_col, b_row = g->b_row, b_panel = g->b_panel;
+    const int64_t s = g->a_row, a_step = g->a_col, b_row = g->b_row, b_panel = g->b_panel, ahead_step = g->ahead_step;
     const float *b = g->b, *ahead = g->ahead;
     MC_UNROLL for (int i = 0; i < rows; i++)
         MC_UNROLL for (int p = 0; p < panels; p++) sum[i][p] = v_zero();
@@ -61,7 +62,7 @@ MC_INLINE void gemm_tile_run(const gemm_tile *g, const int rows, const int panel
     for (int64_t t = 0; t < g->taps; t++) {
         const float *a[(GEMM_ROWS + 2) / 3];
         MC_UNROLL for (int i = 0; i < (rows + 2) / 3; i++) a[i] = g->a + (g->tap ? g->tap[t] : 0) + 3 * i * s;
-        for (int64_t k = 0; k < g->k; k++, b += b_row, ahead += b_row) {
+        for (int64_t k = 0; k < g->k; k++, b += b_row, ahead += ahead_step) {
             mc_v v[GEMM_PANELS];
             _mm_prefetch((const char *)ahead, _MM_HINT_T1);
             MC_UNROLL for (int p = 0; p < panels; p++) v[p] = masked ? v_load_m(b, g->last) : v_load(b + p * b_panel);
@@ -116,6 +117,17 @@ static __attribute__((noinline)) void gemm_one_row(const gemm_tile *g)
     MC_UNROLL for (int p = 0; p < GEMM_WIDE; p++) gemm_put(g, sum[p], 0, p, 0, g->finish);
 }
 
+/* What tile i of `tiles` brings near. Over the first columns: all of the next panels at once, so that later tiles bring rows of A. Else each
+ * tile an equal part: a burst would take the line buffers that the tile's own loads need. */
+MC_INLINE void gemm_look_ahead(gemm_tile *t, const float *next, int64_t i, int64_t tiles, int first)
+{
+    const int64_t panel = first ? (i < GEMM_PANELS ? i : 0) : i * GEMM_PANELS / tiles;
+    const int64_t from = (panel * tiles + GEMM_PANELS - 1) / GEMM_PANELS, to = ((panel + 1) * tiles + GEMM_PANELS - 1) / GEMM_PANELS;
+    const int64_t parts = first || tiles < 2 * GEMM_PANELS ? 1 : to - from;
+    t->ahead_step = (t->b_row + parts - 1) / parts;
+    t->ahead = next + panel * t->b_panel + (parts > 1 ? (i - from) * t->taps * t->k * t->ahead_step : 0);
+}
+
 /* All rows and columns over one block of the inner dimension; after: the weights that follow. */
 static void gemm_block(const mc_gemm_f32 *g, const gemm_tile *block, const float *after)
 {
@@ -138,7 +150,8 @@ static void gemm_block(const mc_gemm_f32 *g, const gemm_tile *block, const float
             const int64_t end = g->tiles ? whole : even;
             const int rows = (int)(end - done);
             const int64_t a_step = g->tiles ? packed : rows * g->a_row;
-            t.ahead = j == 0 && i >= GEMM_PANELS ? t.a + a_step : next + (i < GEMM_PANELS ? i : 0) * g->b_panel;
+            gemm_look_ahead(&t, next, i, tiles, j == 0);
+            if (j == 0 && i >= GEMM_PANELS) t.ahead = t.a + a_step;
             t.more = i + 1 < tiles;
             if (full) gemm_full(&t, rows);
             else gemm_edge(&t, rows);
