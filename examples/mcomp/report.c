@@ -28,6 +28,17 @@ int cli_lib(cli *c, int code)
     return code;
 }
 
+int cli_lib_samples(cli *c, int code, int64_t first, int64_t n)
+{
+    char where[sizeof c->error.where];
+    (void)cli_lib(c, code);
+    if (code != MCOMP_RANGE && code != MCOMP_DATA && code != MCOMP_SHAPE && code != MCOMP_DTYPE) return code;
+    memcpy(where, c->error.where, sizeof where);
+    if (n > 1) snprintf(c->error.where, sizeof c->error.where, "samples %lld to %lld, %.200s", (long long)first, (long long)(first + n - 1), where);
+    else snprintf(c->error.where, sizeof c->error.where, "sample %lld, %.200s", (long long)first, where);
+    return code;
+}
+
 void cli_set(json_t *o, const char *key, json_t *value)
 {
     if (value) (void)json_object_set_new(o, key, value);
