@@ -13,6 +13,8 @@ seen = {}
 def exists(room, name):
     if room == "fuzz":
         return (ROOT / f"tests/fuzz/fuzz_{name}.c").is_file()
+    if room == "abi":
+        return f"test('abi/{name}'" in (ROOT / "tests/abi/meson.build").read_text()
     if room == "cli":
         return any(re.search(rf"^def {name}\(", p.read_text(), re.M) for p in (ROOT / "tests/cli").glob("*.py"))
     for path in (ROOT / "tests/unit" / room).glob("*.c"):

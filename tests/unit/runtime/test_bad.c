@@ -2,6 +2,7 @@
  * refusal the same exec goes on working. */
 #include <mcomp/mcomp.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "support/support.h"
 
@@ -243,6 +244,8 @@ START_TEST(bad_042_calls_out_of_order)
     mcomp_kernel_info kernel = {.size = sizeof kernel};
     mcomp_session *early = NULL;
     int32_t n = -1;
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/mcomp-order-%d.calib", (int)getpid());
     mc_ck_ok(mcomp_graph_add_input(g, "x", MCOMP_F32, 2, dims, NULL));
     constant("w", MCOMP_F32, 2, w, NULL);
     node("MatMul", "product", 2, (const char *[]){"x", "w"});
@@ -261,14 +264,14 @@ START_TEST(bad_042_calls_out_of_order)
     ck_assert(mc_error_peek()->hint[0]);
     mc_ck_fails(mcomp_quantizer_apply(&made, q, g, c, NULL), MCOMP_DATA); /* a calibrator that saw nothing */
     ck_assert_ptr_null(made);
-    mc_ck_ok(mcomp_calibrator_save(c, "/tmp/mcomp-order.calib", 1));
-    mc_ck_ok(mcomp_calibrator_load(&loaded, ctx, NULL, "/tmp/mcomp-order.calib"));
+    mc_ck_ok(mcomp_calibrator_save(c, path, 1));
+    mc_ck_ok(mcomp_calibrator_load(&loaded, ctx, NULL, path));
     mcomp_tensor *x = numbers(MCOMP_F32, 2, (const int64_t[]){1, 3}, NULL);
     const mcomp_tensor *in[1] = {x};
     mc_ck_fails(mcomp_calibrator_feed(loaded, 1, in, -1), MCOMP_ARGUMENT); /* loaded without its model */
     mc_ck_ok(run(x, NULL));
     mc_ck_ok(mcomp_exec_kernel_count(e, &n));
-    (void)remove("/tmp/mcomp-order.calib");
+    (void)remove(path);
     mcomp_tensor_destroy(x);
     mcomp_calibrator_destroy(c);
     mcomp_calibrator_destroy(loaded);
