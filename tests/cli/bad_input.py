@@ -112,10 +112,64 @@ def bad_001_empty_and_cut():
         check("empty" in e.get("what", "") if n == 0 else True, "an empty file is called empty")
 
 
+def bad_002_unknown_fields():
+    model("good.onnx", [MATMUL], [tensor("w", [4, 2], W)])
+    whole = open("good.onnx", "rb").read()
+    later = varint(500 << 3) + varint(7) + varint(501 << 3 | 2) + b"\x03abc" + varint(502 << 3 | 5) + b"\0" * 4 + varint(503 << 3 | 1) + b"\0" * 8
+    with open("later.onnx", "wb") as f:
+        f.write(whole + later)
+    accepted("inspect", "later.onnx")
+    for tail in (b"\x0b", b"\x0c", b"\x0e\0", b"\x0f\0", b"\0\0", varint(1 << 33 | 8) + b"\0", b"\x08" + b"\xff" * 11):
+        with open("wire.onnx", "wb") as f:
+            f.write(whole + tail)
+        e = refused(2, "FORMAT", "wire.onnx", "inspect", "wire.onnx")
+        check(any(f"byte {len(whole) + k}" in e.get("what", "") + e.get("where", "") for k in (0, 1)), f"the byte is named: {e}")
+
+
 def bad_006_data_and_shape():
     for raw in (b"\0" * 31, b"\0" * 33, b""):
         model("short.onnx", [MATMUL], [tensor("w", [4, 2], raw=raw)])
         refused(2, "FORMAT", "w", "inspect", "short.onnx")
+
+
+def attribute(name, kind, v):
+    """kind 2: int, 7: ints, 3: string."""
+    fields = [(3, v)] if kind == 2 else [(4, v)] if kind == 3 else [(8, x) for x in v]
+    return msg((1, name), *fields, (20, kind))
+
+
+def with_attributes(op, name, ins, outs, *attributes):
+    return node(op, name, ins, outs) + msg(*[(5, a) for a in attributes])
+
+
+def bad_011_ranks():
+    x = value("x", [1, 4, 8])
+    cases = [(node("Conv", "culprit", ["x", "w"], ["y"]), [tensor("w", [2, 4, 3, 3], [0.0] * 72)], x),
+             (with_attributes("Gemm", "culprit", ["x", "w"], ["y"], attribute("transB", 2, 823)), [tensor("w", [4, 2], W)], value("x", [3, 4])),
+             (with_attributes("RNN", "culprit", ["x", "w", "r"], ["y"], attribute("hidden_size", 2, 2)), [tensor("w", [4, 2], W), tensor("r", [1, 2, 2], W[:4])], x),
+             (node("Slice", "culprit", ["x", "s", "e"], ["y"]), [tensor("s", [1], [0], 7), tensor("e", [1], [1], 7)], value("x", [])),
+             (node("MatMul", "culprit", ["x", "w"], ["y"]), [tensor("w", [], [1.0])], x)]
+    for n, weights, given in cases:
+        model("rank.onnx", [n], weights, [given])
+        r = subprocess.run([MCOMP, "inspect", "rank.onnx", "--json"], capture_output=True, text=True, timeout=60)
+        e = json.loads(r.stdout).get("error", {})
+        check(r.returncode == 2 and e.get("name") in ("FORMAT", "SHAPE", "RANGE") and e.get("where") == "culprit", f"a rank that cannot be: exit 2 naming the node (got {r.returncode} {e})")
+
+
+def bad_012_windows():
+    image = value("x", [1, 4, 8, 8])
+    w = [tensor("w", [4, 4, 3, 3], [0.0] * 144)]
+    conv = [attribute(n, 7, v) for n, v in (("strides", [0, 1]), ("dilations", [0, 1]), ("kernel_shape", [0, 3]), ("pads", [-9, 0, 0, 0]), ("strides", [1, -1]))]
+    conv += [attribute("group", 2, g) for g in (0, -1, 3)]
+    cases = [(with_attributes("Conv", "culprit", ["x", "w"], ["y"], a), w) for a in conv]
+    cases += [(with_attributes(op, "culprit", ["x"], ["y"], attribute("blocksize", 2, b)), []) for op in ("DepthToSpace", "SpaceToDepth") for b in (0, -2, 3, 2**62)]
+    cases += [(with_attributes("Softmax", "culprit", ["x"], ["y"], attribute("axis", 2, a)), []) for a in (-9, 4, -2**63)]
+    cases += [(with_attributes("MaxPool", "culprit", ["x"], ["y"], attribute("kernel_shape", 7, k)), []) for k in ([0, 0], [9, 9], [-1, 2], [2])]
+    for n, weights in cases:
+        model("window.onnx", [n], weights, [image])
+        r = subprocess.run([MCOMP, "inspect", "window.onnx", "--json"], capture_output=True, text=True, timeout=60)
+        e = json.loads(r.stdout).get("error", {})
+        check(r.returncode == 2 and e.get("name") in ("FORMAT", "SHAPE", "RANGE") and e.get("where") == "culprit", f"{n[-40:]!r}: exit 2 naming the node (got {r.returncode} {e})")
 
 
 def bad_013_unknown_operators():
@@ -164,6 +218,24 @@ def bad_017_scales():
         refused(2, "RANGE", '"s"', "inspect", "q.onnx")
 
 
+def bad_018_names():
+    for name in ("%n%s%s%x", "a\nb", "\x1b[31mred", "n" * 65536, " "):
+        model("name.onnx", [node("MatMul", name, [name + "x", "w"], ["y"])], [tensor("w", [4, 2], W)], [value(name + "x", ["n", 4])])
+        check(accepted("inspect", "name.onnx").get("inputs", [{}])[0].get("name") == name + "x", "a strange name comes out as it went in")
+        r = subprocess.run([MCOMP, "inspect", "name.onnx"], capture_output=True, timeout=60)
+        check(r.returncode == 0 and b"\x1b" not in r.stdout + r.stderr, "no terminal code of a file's name reaches the terminal")
+        model("name.onnx", [node("MatMul", name, [name + "x", "gone" + name], ["y"])], [], [value(name + "x", ["n", 4])])
+        r = subprocess.run([MCOMP, "inspect", "name.onnx"], capture_output=True, timeout=60)
+        check(r.returncode == 2 and b"gone" in r.stderr and b"\x1b" not in r.stdout + r.stderr and len(r.stderr) < 4096, "an error escapes and cuts it")
+    model("utf.onnx", [node("MatMul", "p", [b"\xff\xfe", "w"], ["y"])], [tensor("w", [4, 2], W)], [value(b"\xff\xfe", ["n", 4])])
+    r = subprocess.run([MCOMP, "inspect", "utf.onnx", "--json"], capture_output=True, timeout=60)
+    try:
+        ok = r.returncode in (0, 2) and isinstance(json.loads(r.stdout.decode()), dict)
+    except ValueError:
+        ok = False
+    check(ok, f"a name that is no UTF-8 still gives JSON (got {r.returncode} {r.stdout[:200]!r})")
+
+
 def bad_026_weights():
     for v in (math.nan, math.inf):
         model("n.onnx", [MATMUL], [tensor("w", [4, 2], W[:7] + [v])])
@@ -192,6 +264,20 @@ def bad_034_ids_and_labels():
         check(r.returncode == 2 and e.get("name") in ("RANGE", "DATA") and "1" in e.get("what", ""), f"label {bad}: exit 2 naming sample 1 (got {r.returncode} {e})")
 
 
+def bad_035_samples():
+    model("cal.onnx", [MATMUL], [tensor("w", [4, 2], W)])
+    for bad, code in ((1, 0), (2, 0), (3, 2), (200, 2)):
+        x = [0.01 * i for i in range(800)]
+        for k in range(bad):
+            x[4 * k] = math.nan if k % 2 else math.inf
+        npy("x.npy", "<f4", (200, 4), struct.pack("<800f", *x))
+        if code:
+            e = refused(2, "DATA", f"{bad} of 200", "calibrate", "cal.onnx", "--data", "x.npy", "-o", "no.calib")
+        else:
+            j = accepted("calibrate", "cal.onnx", "--data", "x.npy", "-o", f"{bad}.calib")
+            check(f'"skipped": {bad}' in json.dumps(j), f"the skipped samples are counted: {j.get('coverage')}")
+
+
 def bad_054_no_space():
     model("big.onnx", [node("Add", "add", ["x", "w"], ["y"])], [tensor("w", [100000, 4], raw=b"\0" * 1600000)])
     small = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (500000, 500000))
@@ -211,6 +297,20 @@ def bad_055_outputs():
     accepted("convert", "good.onnx", "good.onnx", "-f")
     accepted("inspect", "good.onnx")
     check(whole and os.path.getsize("good.onnx") > 100, "a model converted over itself is whole")
+
+
+def bad_057_two_at_once():
+    for k, n in (("a", 30000), ("b", 60000)):
+        model(f"{k}.onnx", [node("Add", "add", ["x", "w"], ["y"])], [tensor("w", [n, 4], raw=bytes([65 if k == "a" else 66]) * (16 * n))])
+        accepted("convert", f"{k}.onnx", f"{k}.whole.onnx")
+    whole = [open(f"{k}.whole.onnx", "rb").read() for k in "ab"]
+    for _ in range(10):
+        both = [subprocess.Popen([MCOMP, "convert", f"{k}.onnx", "out.onnx", "-f", "-q"], stderr=subprocess.PIPE) for k in "ab"]
+        codes = [p.wait(timeout=120) for p in both]
+        check(codes == [0, 0] and open("out.onnx", "rb").read() in whole, f"two processes, one output: one of the two, whole ({codes})")
+        for p in both:
+            p.stderr.close()
+    check(not [f for f in os.listdir(".") if ".tmp" in f], "no temporary file stays")
 
 
 def bad_060_special_files():

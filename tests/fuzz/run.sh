@@ -18,13 +18,15 @@ mkdir -p build-fuzz/findings
 bad=0
 for t in $targets; do
     corpus=build-fuzz/corpus/$t
-    mkdir -p "$corpus" "tests/fuzz/corpus/$t"
+    kept=
+    [ -d "tests/fuzz/corpus/$t" ] && kept=tests/fuzz/corpus/$t
+    mkdir -p "$corpus"
     build-fuzz/tests/fuzz/fuzz_${t}_replay --write "$corpus" >/dev/null
     dict=
     [ -f tests/fuzz/$t.dict ] && dict=-dict=tests/fuzz/$t.dict
     echo "$t: $seconds s"
     nice -n 19 build-fuzz/tests/fuzz/fuzz_$t -max_total_time=$seconds -timeout=20 -rss_limit_mb=2048 -malloc_limit_mb=1024 -max_len=65536 \
-        -print_final_stats=1 -artifact_prefix=build-fuzz/findings/$t- $dict "$corpus" "tests/fuzz/corpus/$t" >build-fuzz/$t.log 2>&1 || bad=1
+        -print_final_stats=1 -artifact_prefix=build-fuzz/findings/$t- $dict "$corpus" $kept >build-fuzz/$t.log 2>&1 || bad=1
     grep -E 'DONE|stat::number_of_executed_units|SUMMARY|Test unit written' build-fuzz/$t.log || tail -5 build-fuzz/$t.log
 done
 exit $bad
