@@ -77,6 +77,8 @@ int cli_takes_model(const cli_verb *v);
 int cli_fail(cli *c, int code, const char *where, const char *hint, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* Keeps the library's error record of the call that just failed. Returns code. */
 int cli_lib(cli *c, int code);
+/* The same of a call on samples first..first+n-1: when it is their fault, the error says which they were. */
+int cli_lib_samples(cli *c, int code, int64_t first, int64_t n);
 void cli_warn(cli *c, const char *code, const char *node, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* Human result line on stdout (not with --json, not with -q). */
 void cli_say(const cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

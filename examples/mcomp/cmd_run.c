@@ -198,7 +198,8 @@ static int one_batch(cli *c, runner *r, mcomp_dataset *d, int64_t first, int64_t
     for (int k = 0; k < r->n_carry; k++)
         if (r->state[k]) in[r->to[k]] = r->state[k];
     const double start = cli_now_ms();
-    CLI_LIB(mcomp_exec_run(r->e, n_in, in, n_out, o));
+    st = mcomp_exec_run(r->e, n_in, in, n_out, o);
+    if (st != 0) CLI_TRY(cli_lib_samples(c, st, first, n));
     r->ms += cli_now_ms() - start;
     for (int32_t k = 0; k < n_out; k++) {
         CLI_TRY(collect(c, &r->out[k], o[k], first));

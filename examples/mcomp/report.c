@@ -1,6 +1,8 @@
 /* The one JSON object, the human text, errors and exit codes. */
 #include "cli.h"
 
+#include <stdlib.h>
+
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
@@ -28,6 +30,17 @@ int cli_lib(cli *c, int code)
     return code;
 }
 
+int cli_lib_samples(cli *c, int code, int64_t first, int64_t n)
+{
+    char where[sizeof c->error.where];
+    (void)cli_lib(c, code);
+    if (code != MCOMP_RANGE && code != MCOMP_DATA && code != MCOMP_SHAPE && code != MCOMP_DTYPE) return code;
+    memcpy(where, c->error.where, sizeof where);
+    if (n > 1) snprintf(c->error.where, sizeof c->error.where, "samples %lld to %lld, %.200s", (long long)first, (long long)(first + n - 1), where);
+    else snprintf(c->error.where, sizeof c->error.where, "sample %lld, %.200s", (long long)first, where);
+    return code;
+}
+
 void cli_set(json_t *o, const char *key, json_t *value)
 {
     if (value) (void)json_object_set_new(o, key, value);
@@ -40,6 +53,28 @@ void cli_set_real(json_t *o, const char *key, double v)
 
 json_t *cli_interval(double lo, double hi) { return isfinite(lo) && isfinite(hi) ? json_pack("[f,f]", lo, hi) : NULL; }
 
+/* Text for people. Names come from files: what could steer a terminal is written as \xNN. */
+static void put(FILE *f, const char *text)
+{
+    for (; *text; text++) {
+        const unsigned char b = (unsigned char)*text;
+        if ((b < 32 && b != '\n' && b != '\t') || b == 127) fprintf(f, "\\x%02x", b);
+        else (void)putc(b, f);
+    }
+}
+
+static void vput(FILE *f, const char *fmt, va_list ap)
+{
+    char small[1024], *text = small;
+    va_list again;
+    va_copy(again, ap);
+    const int n = vsnprintf(small, sizeof small, fmt, ap);
+    if (n >= (int)sizeof small && (text = malloc((size_t)n + 1)) != NULL) vsnprintf(text, (size_t)n + 1, fmt, again);
+    va_end(again);
+    put(f, text ? text : small); /* without memory: the beginning of it */
+    if (text != small) free(text);
+}
+
 void cli_warn(cli *c, const char *code, const char *node, const char *fmt, ...)
 {
     char text[512];
@@ -48,7 +83,12 @@ void cli_warn(cli *c, const char *code, const char *node, const char *fmt, ...)
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     (void)json_array_append_new(c->warnings, json_pack("{s:s,s:s,s:s}", "code", code, "node", node, "text", text));
-    if (!c->quiet) fprintf(stderr, "warning: %s%s%s\n", node, *node ? ": " : "", text);
+    if (c->quiet) return;
+    put(stderr, "warning: ");
+    put(stderr, node);
+    put(stderr, *node ? ": " : "");
+    put(stderr, text);
+    put(stderr, "\n");
 }
 
 void cli_say(const cli *c, const char *fmt, ...)
@@ -56,7 +96,7 @@ void cli_say(const cli *c, const char *fmt, ...)
     va_list ap;
     if (c->json || c->quiet) return;
     va_start(ap, fmt);
-    vprintf(fmt, ap);
+    vput(stdout, fmt, ap);
     va_end(ap);
 }
 
@@ -65,7 +105,7 @@ void cli_log(const cli *c, const char *fmt, ...)
     va_list ap;
     if (!c->verbose) return;
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    vput(stderr, fmt, ap);
     va_end(ap);
 }
 

@@ -79,7 +79,8 @@ int cli_predict(cli *c, const mcomp_graph *g, mcomp_dataset *d, cli_rows *out)
     out->samples = mcomp_dataset_count(d);
     for (int64_t i = 0; i < out->samples; i++) {
         CLI_LIB(mcomp_dataset_get(d, i, n_in, in, &label));
-        CLI_LIB(mcomp_exec_run(e, n_in, in, n_out, o));
+        st = mcomp_exec_run(e, n_in, in, n_out, o);
+        if (st != 0) CLI_TRY(cli_lib_samples(c, st, i, 1));
         const int64_t before = out->n;
         CLI_TRY(take_output(c, out, o[which], i, label));
         CLI_TRY(take_targets(c, d, out, i, out->n - before));

@@ -36,7 +36,8 @@ typedef struct mcomp_calibration_info {
     int64_t labels_seen;           /* distinct labels among the samples, 0 without labels */
 } mcomp_calibration_info;
 MCOMP_API int32_t mcomp_calibrator_info(const mcomp_calibrator *c, mcomp_calibration_info *out);
-/* Tensor i: name and the range by a rule ("minmax", "average", "percentile", "kl", "mse"). */
+/* Tensor i: name (tensor may be NULL) and the range by a rule ("minmax", "average", "percentile", "kl", "mse"; NULL or "auto": the one that the
+ * quantizer would choose). */
 MCOMP_API int32_t mcomp_calibrator_range(const mcomp_calibrator *c, int64_t i, const char *rule, const char **tensor,
                                          double *lo, double *hi);
 

@@ -33,7 +33,7 @@ MCOMP_API int32_t mcomp_dataset_options_init(mcomp_dataset_options *o, uint32_t 
 
 /* Opens a data argument as docs/data.md describes: x.npz, x.npy, x.tsv, x.csv, x.jsonl (.gz too), idx:IMAGES,LABELS,
  * onnx-test:DIR, raw:NAME=FILE:DTYPE:SHAPE, each with an optional @key=value,... suffix. g gives input names, types and
- * labels. Codes: PATH, FORMAT, DATA, DTYPE, SHAPE, RANGE, UNSUPPORTED. */
+ * labels. ctx may be NULL. Codes: PATH, FORMAT, DATA, DTYPE, SHAPE, RANGE, UNSUPPORTED. */
 MCOMP_API int32_t mcomp_dataset_open(mcomp_dataset **out, mcomp_context *ctx, const mcomp_graph *g, const char *argument,
                                      const mcomp_dataset_options *options);
 

@@ -26,7 +26,8 @@ MCOMP_API void mcomp_quantizer_destroy(mcomp_quantizer *q);
  * key "range": a rule name. Patterns that match nothing are MCOMP_ARGUMENT at apply. Later rules win. */
 MCOMP_API int32_t mcomp_quantizer_set_rule(mcomp_quantizer *q, const char *pattern, const char *key, const char *value);
 /* Quantizes. calibrator is needed for static schemes (NULL: dynamic). samples (may be NULL): data that "auto" measures the
- * candidates on; without it auto decides by the rules of docs/quantization.md. *out is owned by the caller. */
+ * candidates on; without it auto decides by the rules of docs/quantization.md. *out is owned by the caller. A weight that is not
+ * finite is DATA and names the node, unless a rule keeps the node float. */
 MCOMP_API int32_t mcomp_quantizer_apply(mcomp_graph **out, mcomp_quantizer *q, const mcomp_graph *g,
                                         const mcomp_calibrator *calibrator, mcomp_dataset *samples);
 

@@ -56,25 +56,35 @@ int32_t mc_nn_flag(const mc_infer *c, const char *name, int32_t otherwise, int32
     return MCOMP_OK;
 }
 
+/* Of the tensor that an operator reads, for messages. */
+static const char *name_of(const mc_infer *c, int32_t i, char *buf, size_t cap)
+{
+    const mc_value *v = c->node && i < c->node->n_in ? c->node->in[i] : NULL;
+    return mc_escape(buf, cap, v && v->name ? v->name : "");
+}
+
 int32_t mc_nn_need_finite(const mc_infer *c, int32_t i, const char *what)
 {
+    char name[128];
     const mc_tensor *t = mc_cst(c, i);
     const int64_t n = t ? mc_tensor_elements(t) : 0;
     for (int64_t k = 0; k < n; k++) {
         const double v = mc_nn_at(t, k);
-        if (isnan(v) || isinf(v)) return mc_infer_fail(c, MCOMP_RANGE, "%s [%lld] is %g; it must be finite", what, (long long)k, v);
+        if (isnan(v) || isinf(v))
+            return mc_infer_fail(c, MCOMP_RANGE, "%s \"%s\" [%lld] is %g; it must be finite", what, name_of(c, i, name, sizeof name), (long long)k, v);
     }
     return MCOMP_OK;
 }
 
 int32_t mc_nn_need_positive(const mc_infer *c, int32_t i, const char *what)
 {
+    char name[128];
     const mc_tensor *t = mc_cst(c, i);
     const int64_t n = t ? mc_tensor_elements(t) : 0;
     for (int64_t k = 0; k < n; k++) {
         const double v = mc_nn_at(t, k);
         if (!(v > 0.0) || isinf(v))
-            return mc_infer_fail(c, MCOMP_RANGE, "%s [%lld] is %g; it must be positive and finite", what, (long long)k, v);
+            return mc_infer_fail(c, MCOMP_RANGE, "%s \"%s\" [%lld] is %g; it must be positive and finite", what, name_of(c, i, name, sizeof name), (long long)k, v);
     }
     return MCOMP_OK;
 }

@@ -1,6 +1,8 @@
 /* Which nodes can run on integers, and what belongs to them. */
 #include "quant/plan.h"
 
+#include <math.h>
+
 /* Rows of the input are one-hot vectors (OneHot, or Equal cast to float): the product is a table look-up, and the passes make
  * it one as long as it is float. */
 static int one_hot(const mc_value *v)
@@ -35,6 +37,25 @@ const char *mc_q_not_weighted(const mc_node *n)
         return "its weight has no spatial axis";
     }
     return NULL;
+}
+
+int32_t mc_q_check_weights(const mc_qplan *p)
+{
+    char name[128];
+    for (int64_t i = 0; i < p->n_nodes; i++) {
+        const mc_node *n = p->g->nodes[i];
+        if (n->dead || !p->node[i].candidate || (p->node[i].ruled && p->node[i].kind == MC_QK_FLOAT)) continue;
+        const mc_tensor *w = mc_value_const(n->in[1]);
+        const int64_t count = mc_tensor_elements(w);
+        for (int64_t k = 0; k < count; k++) {
+            const float v = ((const float *)w->data)[k];
+            if (isfinite(v)) continue;
+            (void)mc_fail(MCOMP_DATA, n->name, "element %lld of its weight \"%s\" is %g: it has no place on a grid of integers", (long long)k,
+                          mc_escape(name, sizeof name, n->in[1]->name), (double)v);
+            return mc_fail_hint("mend the model, or keep the node float: a rule with precision float, --keep");
+        }
+    }
+    return MCOMP_OK;
 }
 
 int mc_q_kind_fits(const mc_node *n, int32_t kind)

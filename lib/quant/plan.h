@@ -57,6 +57,8 @@ int32_t mc_qplan_clone(mc_qplan **out, const mc_qplan *p, mc_graph *g);
 const char *mc_q_not_weighted(const mc_node *n);
 /* Fills node[].candidate, macs and why. */
 void mc_q_candidates(mc_qplan *p);
+/* Weights of candidates that no rule keeps float must be finite: MCOMP_DATA naming node, tensor and element. */
+int32_t mc_q_check_weights(const mc_qplan *p);
 /* 1 if scheme kind fits the node: Conv is never dynamic. */
 int mc_q_kind_fits(const mc_node *n, int32_t kind);
 /* Axis of the weight that counts output channels; -1: one scale for the tensor (grouped transposed convolution). */

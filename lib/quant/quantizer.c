@@ -271,6 +271,7 @@ int32_t mcomp_quantizer_apply(mcomp_graph **out, mcomp_quantizer *q, const mcomp
     mc_q_candidates(p);
     mc_q_tables(p);
     MC_TRY(apply_rules(q, p, g->g));
+    MC_TRY(mc_q_check_weights(p));
     MC_TRY(decide(q, p, samples));
     MC_TRY(mc_qplan_apply(p));
     MC_TRY(report(q, p));

@@ -206,6 +206,10 @@ int32_t mcomp_session_create(mcomp_session **out, mcomp_context *ctx, const mcom
     *out = NULL;
     MC_CHECK_ARG(2, ctx, "ctx", "is NULL");
     MC_CHECK_ARG(3, g && g->g, "g", "is NULL");
+    if (g->g->n_outputs == 0) {
+        (void)mc_fail_argument(3, "g", "has no output: there is nothing to run");
+        return mc_fail_hint("mcomp_graph_add_output names one, before mcomp_graph_finish; a file of tensors alone needs its architecture");
+    }
     return mc_session_open(out, ctx, g->g, options, NULL);
 }
 

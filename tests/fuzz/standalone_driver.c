@@ -1,5 +1,5 @@
-/* Replays files through a fuzz target where no fuzzing engine is built: `driver FILE...`, or `driver --seeds [ROUNDS]` for
- * the target's own seeds and ROUNDS seeded mutations of each. `driver --write DIR` puts the seeds into files, as the corpus that a
+/* Replays files through a fuzz target where no fuzzing engine is built: `driver FILE...`, or `driver --seeds [ROUNDS [FILE...]]`
+ * for the target's own seeds and ROUNDS seeded mutations of each, and files as they are. `driver --write DIR` puts the seeds into files, as the corpus that a
  * fuzzing engine starts from. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +82,7 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--seeds") == 0) {
         rounds = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
         mc_fuzz_seeds(replay, NULL);
+        for (int i = 3; i < argc; i++) bad |= replay_file(argv[i]);
     } else if (argc == 3 && strcmp(argv[1], "--write") == 0) {
         mc_fuzz_seeds(write_seed, argv[2]);
     } else {

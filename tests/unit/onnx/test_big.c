@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static char path[64], dir[64];
@@ -108,7 +109,7 @@ START_TEST(many_names_are_linear)
 {
     int64_t t[2];
     for (int k = 0; k < 2; k++) {
-        const int64_t n = 250000 << k;
+        const int64_t n = 500000 << k;
         mc_str s = {0}, model = {0};
         mc_graph *g;
         pb head = pb_graph(), node = pb_node("Relu", "r", "x", "y"), p = {.n = 0}, opset = {.n = 0};
@@ -130,14 +131,14 @@ START_TEST(many_names_are_linear)
         pb_varint(&p, (uint64_t)s.len);
         mc_ck_ok(mc_str_append_bytes(&model, p.data, p.n));
         mc_ck_ok(mc_str_append_bytes(&model, s.data, (size_t)s.len));
-        const int64_t t0 = mc_clock_ns();
+        const clock_t t0 = clock(); /* of this process: the machine may be busy */
         mc_ck_ok(mc_onnx_load_memory(&g, NULL, model.data, (uint64_t)model.len));
-        t[k] = mc_clock_ns() - t0;
+        t[k] = (int64_t)(clock() - t0) * (1000000000 / CLOCKS_PER_SEC);
         mc_graph_destroy(g);
         mc_str_free(&s);
         mc_str_free(&model);
     }
-    ck_assert_msg((double)t[1] / (double)t[0] < 3.0, "%lld and %lld ms", (long long)t[0] / 1000000, (long long)t[1] / 1000000);
+    ck_assert_msg((double)t[1] / (double)t[0] <= 2.3, "%lld and %lld ms", (long long)t[0] / 1000000, (long long)t[1] / 1000000);
     ck_assert_msg(t[1] < (int64_t)10000000000, "%lld ms", (long long)t[1] / 1000000);
 }
 END_TEST

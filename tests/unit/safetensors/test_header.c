@@ -2,6 +2,7 @@
 #include "unit/safetensors/st.h"
 
 #include <fcntl.h>
+#include <time.h>
 
 #define A "\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}"
 #define B(from, to) "\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[" #from "," #to "]}"
@@ -204,6 +205,46 @@ START_TEST(many_tensors)
 }
 END_TEST
 
+/* As many entries as 90 MB can hold: counted and refused before one of them is parsed, in time and memory that do not follow their number. */
+START_TEST(bad_024_ninety_megabytes_of_entries)
+{
+    static const char entry[] = "\"\":0,"; /* the shortest that is a member: 18 million of them */
+    enum { BYTES = 90 << 20 };
+    mc_safetensors *s;
+    char *text = malloc(BYTES + 1);
+    ck_assert_ptr_nonnull(text);
+    for (size_t i = 0; i < BYTES; i++) text[i] = i == 0 ? '{' : entry[(i - 1) % (sizeof entry - 1)];
+    text[BYTES] = 0;
+    memcpy(text + BYTES - 6, " \"z\":0}" + 1, 6);
+    st_file f = st_make_n(text, BYTES, 0);
+    free(text);
+    const uint64_t calls = mc_alloc_count();
+    const clock_t start = clock(); /* of this process: the machine may be busy */
+    mc_ck_fails(mc_safetensors_open_memory(&s, NULL, f.bytes, f.n), MCOMP_LIMIT);
+    ck_assert_ptr_nonnull(strstr(mc_error_peek()->message, "1000000 tensors"));
+    ck_assert_ptr_null(s);
+    ck_assert_uint_lt(mc_alloc_count() - calls, 50);
+    ck_assert_int_lt(clock() - start, 2 * CLOCKS_PER_SEC);
+    free(f.bytes);
+}
+END_TEST
+
+/* A header of more than 100,000,000 bytes, and a file that really has them (as a hole). */
+START_TEST(bad_019_a_header_beyond_the_limit)
+{
+    mc_safetensors *s;
+    uint8_t head[9] = {0, 0, 0, 0, 0, 0, 0, 0, '{'};
+    st_setup();
+    for (int k = 0; k < 8; k++) head[k] = (uint8_t)((uint64_t)(MC_ST_MAX_HEADER + 1) >> 8 * k);
+    st_put("long.safetensors", (const char *)head, 9);
+    ck_assert_int_eq(truncate(st_path("long.safetensors"), (off_t)MC_ST_MAX_HEADER + 100), 0);
+    mc_ck_fails(mc_safetensors_open(&s, NULL, st_path("long.safetensors"), 0), MCOMP_LIMIT);
+    ck_assert_ptr_nonnull(strstr(mc_error_peek()->message, "100000001"));
+    ck_assert_ptr_nonnull(strstr(mc_error_peek()->where, "long.safetensors"));
+    st_teardown();
+}
+END_TEST
+
 /* Values at any address; a tensor keeps the mapping alive. */
 START_TEST(tensors_outlive_the_set)
 {
@@ -283,6 +324,8 @@ int main(void)
     tcase_add_test(c, hostile_texts);
     tcase_add_test(c, limits_of_the_context);
     tcase_add_test(c, many_tensors);
+    tcase_add_test(c, bad_024_ninety_megabytes_of_entries);
+    tcase_add_test(c, bad_019_a_header_beyond_the_limit);
     tcase_add_test(c, tensors_outlive_the_set);
     tcase_add_test(c, beyond_four_gigabytes);
     tcase_add_test(c, special_files);
