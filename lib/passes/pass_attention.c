@@ -2,8 +2,9 @@
  *   Q, K, V -> Reshape [B,S,H,D] -> Transpose [B,H,S,D] (K: [B,H,D,S], in one step or two)
  *   Softmax(scale Q K' + mask) V -> Transpose [B,S,H,D] -> Reshape [B,S,H*D]
  * Scalar factors are accepted anywhere in front of the mask and multiplied into `scale`. A Where that replaces scores by a
- * constant beyond -1e30 is an added mask: x + c rounds to c there. Q, K or V may be outputs of a Split of one wide value. In front of
- * a gradient, slices stay outside and a mask that is trained keeps the pattern as it is: AttentionGrad knows neither. */
+ * constant beyond -1e30 is an added mask: x + c rounds to c there. PyTorch writes Where(IsNaN(p), 0, p) behind its Softmax, so that a
+ * query that may see no key gets 0: `nan_zero`. Q, K or V may be outputs of a Split of one wide value. In front of a gradient, slices stay
+ * outside, and a mask that is trained or nan_zero keep the pattern as it is: AttentionGrad knows neither. */
 #include "passes/internal.h"
 
 #include <math.h>
@@ -20,6 +21,7 @@ typedef struct attention {
     double where_value;
     int64_t where_keeps;    /* 1: true keeps the score */
     double scale;
+    int32_t nan_zero;
     mc_node *last;          /* the Reshape at the end */
 } attention;
 
@@ -144,6 +146,16 @@ static mc_value *match_masks(mc_value *v, attention *a)
     return v;
 }
 
+/* The Softmax that made v, also behind Where(IsNaN(p), 0, p). */
+static const mc_node *match_softmax(mc_value *v, attention *a)
+{
+    const mc_node *w = mc_made_by(v, "Where"), *nan = w && w->n_in == 3 ? mc_made_by(w->in[0], "IsNaN") : NULL;
+    double c;
+    if (!nan || nan->in[0] != w->in[2] || !mc_value_scalar(w->in[1], &c) || c != 0.0) return mc_made_by(v, "Softmax");
+    a->nan_zero = 1;
+    return mc_types_equal(&w->in[2]->type, &v->type) ? mc_made_by(w->in[2], "Softmax") : NULL;
+}
+
 static int match(mc_node *n, attention *a, int32_t training)
 {
     static const int64_t heads[4] = {0, 2, 1, 3};
@@ -151,8 +163,8 @@ static int match(mc_node *n, attention *a, int32_t training)
     memset(a, 0, sizeof *a);
     a->scale = 1.0;
     int32_t budget = 256;
-    const mc_node *p = mc_match_producer(n, 0, "Softmax");
-    if (!mc_node_is(n, "MatMul") || !p || n->out[0]->type.rank != 4 || mc_axis_of(mc_attr_i(p, "axis", -1), 4) != 3) return 0;
+    const mc_node *p = mc_node_is(n, "MatMul") ? match_softmax(n->in[0], a) : NULL;
+    if (!p || (training && a->nan_zero) || n->out[0]->type.rank != 4 || mc_axis_of(mc_attr_i(p, "axis", -1), 4) != 3) return 0;
     const mc_node *back = mc_value_only_user(n->out[0]);
     if (!mc_perm_is(back, 4, heads) || !mc_node_is(back, "Transpose")) return 0;
     a->last = mc_value_only_user(back->out[0]);
@@ -218,6 +230,7 @@ static int32_t replace(mc_graph *g, const attention *a)
     MC_TRY(mc_rewrite_begin(g, "mcomp", "Attention", "attention", a->last, in[3] ? 4 : 3, in, &n));
     MC_TRY(mc_node_set_i(n, "heads", a->q.heads));
     MC_TRY(mc_node_set_f(n, "scale", (float)a->scale));
+    if (a->nan_zero) MC_TRY(mc_node_set_i(n, "nan_zero", 1));
     for (int32_t i = 0; i < 3; i++) {
         if (mc_dim_at(c[i]->x, 2) == c[i]->width) continue;
         MC_TRY(mc_node_set_i(n, names[i][0], c[i]->offset));
