@@ -290,7 +290,6 @@ START_TEST(distil)
     const Context ctx;
     const Graph g = mlp(ctx);
     Dataset d = numbers(ctx, g, 200), v = numbers(ctx, g, 50);
-    ck_assert(d.at(0).label >= 0 && v.at(0).label >= 0);
     TrainerOptions o;
     o.epochs = 2;
     DistillerOptions how;
@@ -301,6 +300,15 @@ START_TEST(distil)
     const Distiller::Results r = teacher.fit(g, o, d, &v);
     ck_assert(r.student.epochs == 2 && r.control.epochs == 2);
     ck_assert(teacher.student().info().n_nodes == g.info().n_nodes && teacher.control().info().n_nodes == g.info().n_nodes);
+    try {
+        teacher.cut("teacher:layers=0");
+        ck_abort_msg("an mlp has no layers to cut");
+    } catch (const Error &e) {
+        ck_assert_int_eq(e.code(), MCOMP_UNSUPPORTED);
+    }
+    Dataset part = numbers(ctx, g, 200);
+    part.split(true);
+    ck_assert(part.size() > 5 && part.size() < 60);
     Trainer t(ctx, g, o);
     teacher.attach(t);
     ck_assert(t.fit(d, &v).epochs == 2);
