@@ -156,6 +156,28 @@ static const mc_node *match_softmax(mc_value *v, attention *a)
     return mc_types_equal(&w->in[2]->type, &v->type) ? mc_made_by(w->in[2], "Softmax") : NULL;
 }
 
+/* The Reshape [B,S,H*D] behind the Transpose at the end. Others may read the same elements in another shape (a projection as a matrix of
+ * B*S rows), as long as that shape means the same from [B,S,H*D]: a 0 copies a dim of the input. */
+static mc_node *match_last(const mc_value *v)
+{
+    int64_t shape[MC_MAX_RANK];
+    int32_t n;
+    mc_node *last = NULL;
+    if (v->flags & MC_VALUE_OUTPUT) return NULL;
+    for (int64_t i = 0; i < v->n_uses; i++) {
+        mc_node *r = v->uses[i].node;
+        if (!mc_node_is(r, "Reshape") || v->uses[i].index != 0) return NULL;
+        if (!last && r->out[0]->type.rank == 3) {
+            last = r;
+            continue;
+        }
+        if (!mc_const_ints(r->in[1], shape, MC_MAX_RANK, &n)) return NULL;
+        for (int32_t k = 0; k < n; k++)
+            if (shape[k] == 0) return NULL;
+    }
+    return last;
+}
+
 static int match(mc_node *n, attention *a, int32_t training)
 {
     static const int64_t heads[4] = {0, 2, 1, 3};
@@ -167,8 +189,8 @@ static int match(mc_node *n, attention *a, int32_t training)
     if (!p || (training && a->nan_zero) || n->out[0]->type.rank != 4 || mc_axis_of(mc_attr_i(p, "axis", -1), 4) != 3) return 0;
     const mc_node *back = mc_value_only_user(n->out[0]);
     if (!mc_perm_is(back, 4, heads) || !mc_node_is(back, "Transpose")) return 0;
-    a->last = mc_value_only_user(back->out[0]);
-    if (!mc_node_is(a->last, "Reshape") || a->last->out[0]->type.rank != 3) return 0;
+    a->last = match_last(back->out[0]);
+    if (!a->last) return 0;
     mc_value *scores = match_masks(p->in[0], a);
     if (!scores) return 0;
     scores = unscaled(scores, &a->scale);
@@ -226,6 +248,7 @@ static int32_t replace(mc_graph *g, const attention *a)
     int32_t st = MCOMP_OK;
     mc_value *in[4] = {a->q.x, a->k.x, a->v.x, NULL};
     mc_node *n;
+    mc_value *back = a->last->in[0];
     MC_TRY(make_mask(g, a, &in[3]));
     MC_TRY(mc_rewrite_begin(g, "mcomp", "Attention", "attention", a->last, in[3] ? 4 : 3, in, &n));
     MC_TRY(mc_node_set_i(n, "heads", a->q.heads));
@@ -237,7 +260,9 @@ static int32_t replace(mc_graph *g, const attention *a)
         MC_TRY(mc_node_set_i(n, names[i][1], c[i]->width));
     }
     MC_TRY(mc_inherit_cone(n, a->last->out[0], in, in[3] ? 4 : 3));
-    st = mc_rewrite_end(g, n, a->last, a->last->out[0]);
+    MC_TRY(mc_rewrite_end(g, n, a->last, a->last->out[0]));
+    for (int64_t i = back->n_uses - 1; i >= 0; i--)
+        if (back->uses[i].node != a->last) MC_TRY(mc_node_set_input(g, back->uses[i].node, 0, n->out[0]));
 done:
     return st;
 }

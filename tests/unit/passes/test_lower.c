@@ -103,7 +103,7 @@ START_TEST(gemm_forms)
 }
 END_TEST
 
-enum { K_TWICE = 1, SCALE_SQRT = 2, SCALE_Q = 4, WHERE = 8, CROSS = 16, SPLIT = 32, TWO_MASKS = 64, NO_MASK = 128, NAN_ZERO = 256 };
+enum { K_TWICE = 1, SCALE_SQRT = 2, SCALE_Q = 4, WHERE = 8, CROSS = 16, SPLIT = 32, TWO_MASKS = 64, NO_MASK = 128, NAN_ZERO = 256, AS_MATRIX = 512 };
 
 static mc_value *heads_of(mc_graph *g, mc_value *x)
 {
@@ -162,6 +162,7 @@ static mc_graph *attention(uint32_t how)
     mc_value *p = mc_test_op(g, "Softmax", 1, masked(g, scores(g, q, k, how), how, b, len));
     if (how & NAN_ZERO) p = mc_test_op(g, "Where", 3, mc_test_op(g, "IsNaN", 1, p), mc_test_scalar(g, 0.0f), p);
     mc_value *y = transpose(g, mc_test_op(g, "MatMul", 2, p, transpose(g, heads_of(g, v), 4, heads)), 4, heads);
+    if (how & AS_MATRIX) mc_test_output(g, dense(g, mc_test_op(g, "Reshape", 2, y, mc_test_i64s(g, 2, (int64_t)-1, (int64_t)12)), 9, 12, 12), "rows");
     y = mc_test_op(g, "Reshape", 2, y, mc_test_i64s(g, 3, (int64_t)0, (int64_t)0, (int64_t)12));
     mc_test_output(g, add(g, dense(g, y, 7, 12, 12), x), "y");
     return g;
@@ -170,11 +171,11 @@ static mc_graph *attention(uint32_t how)
 START_TEST(attention_forms)
 {
     static const uint32_t forms[] = {0, K_TWICE, SCALE_SQRT, SCALE_Q | K_TWICE, WHERE, CROSS, SPLIT, TWO_MASKS, NO_MASK | SPLIT | SCALE_Q,
-                                     SCALE_SQRT | NAN_ZERO};
+                                     SCALE_SQRT | NAN_ZERO, AS_MATRIX};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         mc_graph *g = attention(forms[i]), *r = mc_test_passes(g, all, 1e-4, 1e-5);
         ck_assert_msg(mc_test_count(r, "mcomp", "Attention") == 1, "form %u: no Attention, %d nodes", forms[i], (int)r->n_order);
-        ck_assert_int_eq(mc_test_count(r, "mcomp", "Linear"), forms[i] & CROSS ? 3 : 2);
+        ck_assert_int_eq(mc_test_count(r, "mcomp", "Linear"), forms[i] & (CROSS | AS_MATRIX) ? 3 : 2);
         ck_assert_int_eq(mc_test_count(r, "", "Transpose") + mc_test_count(r, "", "Softmax") + mc_test_count(r, "", "Split") + mc_test_count(r, "", "IsNaN"), 0);
         mc_graph_destroy(r);
         mc_graph_destroy(g);
