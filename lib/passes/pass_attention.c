@@ -61,11 +61,27 @@ static void through_split(corner *c)
     c->x = s->in[0];
 }
 
+/* K behind K' where that is made by way of [B*H,S,D] (PyTorch's newer exporter): Reshape, Transpose, Reshape. Else v. */
+static mc_value *through_matrices(mc_value *v)
+{
+    static const int64_t last[3] = {0, 2, 1};
+    const mc_node *out = mc_made_by(v, "Reshape"), *t = out ? mc_made_by(out->in[0], "Transpose") : NULL;
+    const mc_node *in = mc_perm_is(t, 3, last) ? mc_made_by(t->in[0], "Reshape") : NULL;
+    if (!in || v->type.rank != 4 || in->in[0]->type.rank != 4) return v;
+    const int64_t *x = in->in[0]->type.dim, *y = v->type.dim, *m = t->in[0]->type.dim;
+    return x[0] == y[0] && x[1] == y[1] && x[2] == y[3] && x[3] == y[2] && m[1] == x[2] && m[2] == x[3] ? in->in[0] : v;
+}
+
 /* v [B,H,S,D] (swapped: [B,H,D,S]) back to the [B,S,H*D] value it is made of. */
 static int match_corner(mc_value *v, int swapped, double *scale, corner *c)
 {
     static const int64_t heads[4] = {0, 2, 1, 3}, both[4] = {0, 2, 3, 1}, last[4] = {0, 1, 3, 2};
     v = unscaled(v, scale);
+    mc_value *k = swapped ? through_matrices(v) : v;
+    if (k != v) {
+        v = unscaled(k, scale);
+        swapped = 0;
+    }
     const mc_node *t = mc_made_by(v, "Transpose");
     if (swapped && mc_perm_is(t, 4, last)) {
         v = unscaled(t->in[0], scale);

@@ -103,7 +103,7 @@ START_TEST(gemm_forms)
 }
 END_TEST
 
-enum { K_TWICE = 1, SCALE_SQRT = 2, SCALE_Q = 4, WHERE = 8, CROSS = 16, SPLIT = 32, TWO_MASKS = 64, NO_MASK = 128, NAN_ZERO = 256, AS_MATRIX = 512 };
+enum { K_TWICE = 1, SCALE_SQRT = 2, SCALE_Q = 4, WHERE = 8, CROSS = 16, SPLIT = 32, TWO_MASKS = 64, NO_MASK = 128, NAN_ZERO = 256, AS_MATRIX = 512, K_FLAT = 1024 };
 
 static mc_value *heads_of(mc_graph *g, mc_value *x)
 {
@@ -114,9 +114,21 @@ static mc_value *scores(mc_graph *g, mc_value *q, mc_value *k, uint32_t how)
 {
     static const int64_t heads[4] = {0, 2, 1, 3}, both[4] = {0, 2, 3, 1}, last[4] = {0, 1, 3, 2};
     const float d = 4.0f;
+    mc_value *const k0 = k;
     if (how & SCALE_Q) q = mc_test_op(g, "Mul", 2, q, mc_test_scalar(g, 1.0f / sqrtf(d)));
     q = transpose(g, heads_of(g, q), 4, heads);
     k = how & K_TWICE ? transpose(g, transpose(g, heads_of(g, k), 4, heads), 4, last) : transpose(g, heads_of(g, k), 4, both);
+    if (how & K_FLAT) { /* [B,H,S,D] -> [B*H,S,D] -> [B*H,D,S] -> [B,H,D,S], sizes taken from K as PyTorch does */
+        k = transpose(g, heads_of(g, k0), 4, heads);
+        mc_value *shape = mc_test_op(g, "Shape", 1, k), *axis = mc_test_i64s(g, 1, (int64_t)0);
+        mc_value *len = mc_test_op(g, "Slice", 4, shape, mc_test_i64s(g, 1, (int64_t)2), mc_test_i64s(g, 1, (int64_t)3), axis);
+        mc_value *b = mc_test_op(g, "Slice", 4, shape, axis, mc_test_i64s(g, 1, (int64_t)1), axis);
+        k = mc_test_op(g, "Reshape", 2, k, mc_test_op(g, "Concat", 3, mc_test_i64s(g, 1, (int64_t)-1), len, mc_test_i64s(g, 1, (int64_t)4)));
+        mc_ck_ok(mc_node_set_i(k->producer->in[1]->producer, "axis", 0));
+        k = transpose(g, k, 3, (int64_t[]){0, 2, 1});
+        k = mc_test_op(g, "Reshape", 2, k, mc_test_op(g, "Concat", 4, b, mc_test_i64s(g, 1, (int64_t)3), mc_test_i64s(g, 1, (int64_t)4), len));
+        mc_ck_ok(mc_node_set_i(k->producer->in[1]->producer, "axis", 0));
+    }
     if (how & SCALE_SQRT) {
         q = mc_test_op(g, "Mul", 2, q, mc_test_scalar(g, 1.0f / sqrtf(sqrtf(d))));
         k = mc_test_op(g, "Mul", 2, mc_test_scalar(g, 1.0f / sqrtf(sqrtf(d))), k);
@@ -171,7 +183,7 @@ static mc_graph *attention(uint32_t how)
 START_TEST(attention_forms)
 {
     static const uint32_t forms[] = {0, K_TWICE, SCALE_SQRT, SCALE_Q | K_TWICE, WHERE, CROSS, SPLIT, TWO_MASKS, NO_MASK | SPLIT | SCALE_Q,
-                                     SCALE_SQRT | NAN_ZERO, AS_MATRIX};
+                                     SCALE_SQRT | NAN_ZERO, AS_MATRIX, K_FLAT | SCALE_SQRT | NAN_ZERO};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         mc_graph *g = attention(forms[i]), *r = mc_test_passes(g, all, 1e-4, 1e-5);
         ck_assert_msg(mc_test_count(r, "mcomp", "Attention") == 1, "form %u: no Attention, %d nodes", forms[i], (int)r->n_order);
