@@ -134,6 +134,8 @@ const (
 	QDQORT        = 0
 	QDQTensorrt   = 1
 	QDQOpenvino   = 2
+	SlowerFloat   = 0
+	SlowerKeep    = 1
 	VersionMajor  = 0
 	VersionMinor  = 1
 	VersionPatch  = 0
@@ -773,6 +775,7 @@ type QuantizerOptions struct {
 	Range      string
 	Percentile float64
 	MaxError   float64
+	Slower     int32
 }
 
 func (o QuantizerOptions) c(m *memory) (*C.mcomp_quantizer_options, error) {
@@ -785,6 +788,7 @@ func (o QuantizerOptions) c(m *memory) (*C.mcomp_quantizer_options, error) {
 	c._range = m.optional(o.Range)
 	c.percentile = C.double(o.Percentile)
 	c.max_error = C.double(o.MaxError)
+	c.slower = C.int32_t(o.Slower)
 	return c, m.failed
 }
 
@@ -796,6 +800,7 @@ type QuantizedNode struct {
 	Scheme    string
 	Why       string
 	Error     float64
+	Slower    int32
 }
 
 func (o *QuantizedNode) from(c *C.mcomp_quantized_node) {
@@ -805,4 +810,5 @@ func (o *QuantizedNode) from(c *C.mcomp_quantized_node) {
 	o.Scheme = C.GoString(c.scheme)
 	o.Why = C.GoString(c.why)
 	o.Error = float64(c.error)
+	o.Slower = int32(c.slower)
 }

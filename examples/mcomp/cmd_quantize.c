@@ -42,13 +42,15 @@ static int quantize(cli *c, job *j)
 {
     int st = 0;
     mcomp_quantizer_options o;
-    const char *qdq = cli_str(c, "qdq", "ort");
+    const char *qdq = cli_str(c, "qdq", "ort"), *slower = cli_str(c, "slower", "float");
     CLI_LIB(mcomp_quantizer_options_init(&o, sizeof o));
     if (strcmp(qdq, "tensorrt") == 0) o.qdq = MCOMP_QDQ_TENSORRT;
     else if (strcmp(qdq, "openvino") == 0) o.qdq = MCOMP_QDQ_OPENVINO;
     else if (strcmp(qdq, "ort") != 0) CLI_TRY(cli_fail(c, MCOMP_ARGUMENT, "qdq", "ort, tensorrt, openvino", "--qdq cannot be \"%.60s\"", qdq));
     o.scheme = cli_str(c, "scheme", NULL);
     o.range = cli_str(c, "range", NULL);
+    if (strcmp(slower, "keep") == 0) o.slower = MCOMP_SLOWER_KEEP;
+    else if (strcmp(slower, "float") != 0) CLI_TRY(cli_fail(c, MCOMP_ARGUMENT, "slower", "float, keep", "--slower cannot be \"%.60s\"", slower));
     CLI_LIB(mcomp_quantizer_create(&j->quantizer, c->ctx, &o));
     for (int i = 0; i < c->n_args; i++)
         if (strcmp(c->args[i].name, "keep") == 0) CLI_LIB(mcomp_quantizer_set_rule(j->quantizer, c->args[i].value, "precision", "float"));
@@ -76,7 +78,7 @@ done:
 
 static json_t *kept(cli *c, const mcomp_quantizer *q, int32_t *integer, int32_t *total)
 {
-    int32_t n = 0;
+    int32_t n = 0, slower = 0;
     json_t *list = json_array();
     *integer = *total = 0;
     if (mcomp_quantizer_node_count(q, &n) != 0) return list;
@@ -85,11 +87,13 @@ static json_t *kept(cli *c, const mcomp_quantizer *q, int32_t *integer, int32_t 
         if (mcomp_quantizer_node(q, i, &k) != 0) continue;
         ++*total;
         *integer += k.quantized != 0;
+        slower += k.slower != 0;
         if (k.quantized) continue;
         json_t *o = json_pack("{s:s,s:s,s:s}", "node", k.node, "op", k.op, "why", k.why ? k.why : "");
         if (o) (void)json_array_append_new(list, o);
         cli_log(c, "kept float: %s (%s): %s\n", k.node, k.op, k.why ? k.why : "");
     }
+    if (slower) cli_warn(c, "FALLBACK", "", "%d nodes stay float: on this machine the model is slower with them on integers (kept_float names them; --slower keep quantizes them all the same)", slower);
     return list;
 }
 
@@ -213,6 +217,7 @@ static const cli_opt opts[] = {
     {"range", OPT_VALUE, "auto|minmax|average|percentile|kl|mse"},
     {"keep", OPT_MULTI, "PATTERN  nodes (name or operator) that stay float"},
     {"qdq", OPT_VALUE, "ort|tensorrt|openvino"},
+    {"slower", OPT_VALUE, "float|keep  what makes the model slower on this machine than float stays float (default), or is quantized all the same"},
     {"metric", OPT_VALUE, "M  as in mcomp eval"},
     {NULL, 0, NULL},
 };

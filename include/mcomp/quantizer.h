@@ -11,6 +11,9 @@
 extern "C" {
 #endif
 
+#define MCOMP_SLOWER_FLOAT 0 /* what makes the model slower stays float; the decision depends on the machine and is written in the graph */
+#define MCOMP_SLOWER_KEEP 1  /* quantize it all the same: for size, or for another machine; nothing is timed */
+
 typedef struct mcomp_quantizer_options {
     uint32_t size;
     int32_t qdq;          /* MCOMP_QDQ_* */
@@ -18,6 +21,8 @@ typedef struct mcomp_quantizer_options {
     const char *range;    /* "auto" (NULL), "minmax", "average", "percentile", "kl", "mse" */
     double percentile;    /* for "percentile"; 0 = 99.999 */
     double max_error;     /* auto: largest accepted relative output error (1 - cosine-like, see docs/quantization.md); 0 = default */
+    int32_t slower;       /* with samples: MCOMP_SLOWER_FLOAT (0) keeps nodes float while the result is slower than g on this machine */
+    int32_t reserved;
 } mcomp_quantizer_options;
 MCOMP_API int32_t mcomp_quantizer_options_init(mcomp_quantizer_options *o, uint32_t size);
 MCOMP_API int32_t mcomp_quantizer_create(mcomp_quantizer **out, mcomp_context *ctx, const mcomp_quantizer_options *options);
@@ -26,8 +31,8 @@ MCOMP_API void mcomp_quantizer_destroy(mcomp_quantizer *q);
  * key "range": a rule name. Patterns that match nothing are MCOMP_ARGUMENT at apply. Later rules win. */
 MCOMP_API int32_t mcomp_quantizer_set_rule(mcomp_quantizer *q, const char *pattern, const char *key, const char *value);
 /* Quantizes. calibrator is needed for static schemes (NULL: dynamic). samples (may be NULL): data that "auto" measures the
- * candidates on; without it auto decides by the rules of docs/quantization.md. *out is owned by the caller. A weight that is not
- * finite is DATA and names the node, unless a rule keeps the node float. */
+ * candidates on (without it auto decides by the rules of docs/quantization.md), and that every scheme times its result on. *out is owned by the
+ * caller. A weight that is not finite is DATA and names the node, unless a rule keeps the node float. */
 MCOMP_API int32_t mcomp_quantizer_apply(mcomp_graph **out, mcomp_quantizer *q, const mcomp_graph *g,
                                         const mcomp_calibrator *calibrator, mcomp_dataset *samples);
 
@@ -38,6 +43,8 @@ typedef struct mcomp_quantized_node { /* borrowed until the next apply */
     const char *scheme;       /* "int8", "int8-dynamic" ... or "float" */
     const char *why;          /* for nodes kept float: the reason */
     double error;             /* measured relative error of the node's output, negative when not measured */
+    int32_t slower;           /* 1: kept float because it made the model slower on this machine */
+    int32_t reserved;
 } mcomp_quantized_node;
 /* What the last apply did, node by node (quantizable operators only). */
 MCOMP_API int32_t mcomp_quantizer_node_count(const mcomp_quantizer *q, int32_t *count);

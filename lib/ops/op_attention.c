@@ -111,6 +111,7 @@ static int32_t forward(const mc_op_run *r)
     const int64_t wq = tq->shape.dim[2], wk = tk->shape.dim[2], wv = tv->shape.dim[2], dv = r->out[0]->shape.dim[2] / heads;
     const int64_t d = mc_attr_i(r->node, "q_width", wq - oq) / heads;
     const float scale = mc_attr_f(r->node, "scale", 1.0f);
+    const int nan_zero = mc_attr_i(r->node, "nan_zero", 0) != 0;
     int64_t sm[MC_MAX_RANK] = {0};
     const mc_shape full = mc_shape_make(4, (const int64_t[]){b, heads, s, t});
     if (mask) mc_shape_broadcast_strides(&mask->shape, &full, sm);
@@ -124,6 +125,7 @@ static int32_t forward(const mc_op_run *r)
             if (mask) p[j] += mc_nn_at(mask, n * sm[0] + h * sm[1] + i * sm[2] + j * sm[3]);
         }
         softmax_row(p, (float *)(void *)(p + t), t, tq->dtype);
+        for (int64_t j = 0; nan_zero && j < t; j++) p[j] = isnan(p[j]) ? 0.0 : p[j];
         for (int64_t e = 0; e < dv; e++) {
             double sum = 0.0;
             for (int64_t j = 0; j < t; j++) sum += p[j] * mc_nn_at(tv, (n * t + j) * wv + ov + h * dv + e);
@@ -150,6 +152,7 @@ static int32_t gradient(mc_op_grad *c)
     static const char *const slices[] = {"q_offset", "k_offset", "v_offset", "q_width", "k_width", "v_width"};
     mc_value *mask = c->n_in > 3 ? c->x[3] : NULL;
     if (mc_grad_wants(c, 3)) return mc_grad_fail(c, MCOMP_NO_GRADIENT, "by the mask");
+    if (mc_node_attr(c->node, "nan_zero")) return mc_grad_fail(c, MCOMP_NO_GRADIENT, "with nan_zero");
     for (size_t i = 0; i < sizeof slices / sizeof *slices; i++)
         if (mc_node_attr(c->node, slices[i])) return mc_grad_fail(c, MCOMP_NO_GRADIENT, "of slices of wider rows");
     mc_node *n = mc_grad_begin(c, "mcomp.AttentionGrad", mask ? 5 : 4, (mc_value *[]){c->dy[0], c->x[0], c->x[1], c->x[2], mask}, 3);

@@ -224,6 +224,20 @@ int32_t mc_match_cone(mc_value *from, mc_value *const *stops, int32_t n_stops, m
     return n;
 }
 
+/* Everything that u computes goes into the pattern again: the sizes of a Reshape in it, taken from a value of it. */
+static int feeds_only(const mc_node *u, mc_node *const *inner, int32_t n, int depth)
+{
+    if (in_set(u, (const void *const *)inner, n)) return 1;
+    if (depth == 0) return 0;
+    for (int32_t k = 0; k < u->n_out; k++) {
+        const mc_value *v = u->out[k];
+        if (v && v->flags & MC_VALUE_OUTPUT) return 0;
+        for (int64_t i = 0; v && i < v->n_uses; i++)
+            if (v->uses[i].index >= v->uses[i].node->n_in || !feeds_only(v->uses[i].node, inner, n, depth - 1)) return 0;
+    }
+    return 1;
+}
+
 int mc_match_closed(mc_node *const *inner, int32_t n, const mc_value *keep)
 {
     for (int32_t i = 0; i < n; i++) {
@@ -233,7 +247,8 @@ int mc_match_closed(mc_node *const *inner, int32_t n, const mc_value *keep)
             if (v->flags & MC_VALUE_OUTPUT) return 0;
             for (int64_t u = 0; u < v->n_uses; u++) {
                 if (v->uses[u].index >= v->uses[u].node->n_in) return 0;
-                if (!in_set(v->uses[u].node, (const void *const *)inner, n)) return 0;
+                const mc_node *reader = v->uses[u].node;
+                if (!in_set(reader, (const void *const *)inner, n) && !(mc_node_is(reader, "Shape") && feeds_only(reader, inner, n, 8))) return 0;
             }
         }
     }

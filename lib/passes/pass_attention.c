@@ -2,8 +2,9 @@
  *   Q, K, V -> Reshape [B,S,H,D] -> Transpose [B,H,S,D] (K: [B,H,D,S], in one step or two)
  *   Softmax(scale Q K' + mask) V -> Transpose [B,S,H,D] -> Reshape [B,S,H*D]
  * Scalar factors are accepted anywhere in front of the mask and multiplied into `scale`. A Where that replaces scores by a
- * constant beyond -1e30 is an added mask: x + c rounds to c there. Q, K or V may be outputs of a Split of one wide value. In front of
- * a gradient, slices stay outside and a mask that is trained keeps the pattern as it is: AttentionGrad knows neither. */
+ * constant beyond -1e30 is an added mask: x + c rounds to c there. PyTorch writes Where(IsNaN(p), 0, p) behind its Softmax, so that a
+ * query that may see no key gets 0: `nan_zero`. Q, K or V may be outputs of a Split of one wide value. In front of a gradient, slices stay
+ * outside, and a mask that is trained or nan_zero keep the pattern as it is: AttentionGrad knows neither. */
 #include "passes/internal.h"
 
 #include <math.h>
@@ -20,6 +21,7 @@ typedef struct attention {
     double where_value;
     int64_t where_keeps;    /* 1: true keeps the score */
     double scale;
+    int32_t nan_zero;
     mc_node *last;          /* the Reshape at the end */
 } attention;
 
@@ -59,11 +61,27 @@ static void through_split(corner *c)
     c->x = s->in[0];
 }
 
+/* K behind K' where that is made by way of [B*H,S,D] (PyTorch's newer exporter): Reshape, Transpose, Reshape. Else v. */
+static mc_value *through_matrices(mc_value *v)
+{
+    static const int64_t last[3] = {0, 2, 1};
+    const mc_node *out = mc_made_by(v, "Reshape"), *t = out ? mc_made_by(out->in[0], "Transpose") : NULL;
+    const mc_node *in = mc_perm_is(t, 3, last) ? mc_made_by(t->in[0], "Reshape") : NULL;
+    if (!in || v->type.rank != 4 || in->in[0]->type.rank != 4) return v;
+    const int64_t *x = in->in[0]->type.dim, *y = v->type.dim, *m = t->in[0]->type.dim;
+    return x[0] == y[0] && x[1] == y[1] && x[2] == y[3] && x[3] == y[2] && m[1] == x[2] && m[2] == x[3] ? in->in[0] : v;
+}
+
 /* v [B,H,S,D] (swapped: [B,H,D,S]) back to the [B,S,H*D] value it is made of. */
 static int match_corner(mc_value *v, int swapped, double *scale, corner *c)
 {
     static const int64_t heads[4] = {0, 2, 1, 3}, both[4] = {0, 2, 3, 1}, last[4] = {0, 1, 3, 2};
     v = unscaled(v, scale);
+    mc_value *k = swapped ? through_matrices(v) : v;
+    if (k != v) {
+        v = unscaled(k, scale);
+        swapped = 0;
+    }
     const mc_node *t = mc_made_by(v, "Transpose");
     if (swapped && mc_perm_is(t, 4, last)) {
         v = unscaled(t->in[0], scale);
@@ -144,6 +162,38 @@ static mc_value *match_masks(mc_value *v, attention *a)
     return v;
 }
 
+/* The Softmax that made v, also behind Where(IsNaN(p), 0, p). */
+static const mc_node *match_softmax(mc_value *v, attention *a)
+{
+    const mc_node *w = mc_made_by(v, "Where"), *nan = w && w->n_in == 3 ? mc_made_by(w->in[0], "IsNaN") : NULL;
+    double c;
+    if (!nan || nan->in[0] != w->in[2] || !mc_value_scalar(w->in[1], &c) || c != 0.0) return mc_made_by(v, "Softmax");
+    a->nan_zero = 1;
+    return mc_types_equal(&w->in[2]->type, &v->type) ? mc_made_by(w->in[2], "Softmax") : NULL;
+}
+
+/* The Reshape [B,S,H*D] behind the Transpose at the end. Others may read the same elements in another shape (a projection as a matrix of
+ * B*S rows), as long as that shape means the same from [B,S,H*D]: a 0 copies a dim of the input. */
+static mc_node *match_last(const mc_value *v)
+{
+    int64_t shape[MC_MAX_RANK];
+    int32_t n;
+    mc_node *last = NULL;
+    if (v->flags & MC_VALUE_OUTPUT) return NULL;
+    for (int64_t i = 0; i < v->n_uses; i++) {
+        mc_node *r = v->uses[i].node;
+        if (!mc_node_is(r, "Reshape") || v->uses[i].index != 0) return NULL;
+        if (!last && r->out[0]->type.rank == 3) {
+            last = r;
+            continue;
+        }
+        if (!mc_const_ints(r->in[1], shape, MC_MAX_RANK, &n)) return NULL;
+        for (int32_t k = 0; k < n; k++)
+            if (shape[k] == 0) return NULL;
+    }
+    return last;
+}
+
 static int match(mc_node *n, attention *a, int32_t training)
 {
     static const int64_t heads[4] = {0, 2, 1, 3};
@@ -151,12 +201,12 @@ static int match(mc_node *n, attention *a, int32_t training)
     memset(a, 0, sizeof *a);
     a->scale = 1.0;
     int32_t budget = 256;
-    const mc_node *p = mc_match_producer(n, 0, "Softmax");
-    if (!mc_node_is(n, "MatMul") || !p || n->out[0]->type.rank != 4 || mc_axis_of(mc_attr_i(p, "axis", -1), 4) != 3) return 0;
+    const mc_node *p = mc_node_is(n, "MatMul") ? match_softmax(n->in[0], a) : NULL;
+    if (!p || (training && a->nan_zero) || n->out[0]->type.rank != 4 || mc_axis_of(mc_attr_i(p, "axis", -1), 4) != 3) return 0;
     const mc_node *back = mc_value_only_user(n->out[0]);
     if (!mc_perm_is(back, 4, heads) || !mc_node_is(back, "Transpose")) return 0;
-    a->last = mc_value_only_user(back->out[0]);
-    if (!mc_node_is(a->last, "Reshape") || a->last->out[0]->type.rank != 3) return 0;
+    a->last = match_last(back->out[0]);
+    if (!a->last) return 0;
     mc_value *scores = match_masks(p->in[0], a);
     if (!scores) return 0;
     scores = unscaled(scores, &a->scale);
@@ -214,17 +264,21 @@ static int32_t replace(mc_graph *g, const attention *a)
     int32_t st = MCOMP_OK;
     mc_value *in[4] = {a->q.x, a->k.x, a->v.x, NULL};
     mc_node *n;
+    mc_value *back = a->last->in[0];
     MC_TRY(make_mask(g, a, &in[3]));
     MC_TRY(mc_rewrite_begin(g, "mcomp", "Attention", "attention", a->last, in[3] ? 4 : 3, in, &n));
     MC_TRY(mc_node_set_i(n, "heads", a->q.heads));
     MC_TRY(mc_node_set_f(n, "scale", (float)a->scale));
+    if (a->nan_zero) MC_TRY(mc_node_set_i(n, "nan_zero", 1));
     for (int32_t i = 0; i < 3; i++) {
         if (mc_dim_at(c[i]->x, 2) == c[i]->width) continue;
         MC_TRY(mc_node_set_i(n, names[i][0], c[i]->offset));
         MC_TRY(mc_node_set_i(n, names[i][1], c[i]->width));
     }
     MC_TRY(mc_inherit_cone(n, a->last->out[0], in, in[3] ? 4 : 3));
-    st = mc_rewrite_end(g, n, a->last, a->last->out[0]);
+    MC_TRY(mc_rewrite_end(g, n, a->last, a->last->out[0]));
+    for (int64_t i = back->n_uses - 1; i >= 0; i--)
+        if (back->uses[i].node != a->last) MC_TRY(mc_node_set_input(g, back->uses[i].node, 0, n->out[0]));
 done:
     return st;
 }

@@ -104,6 +104,8 @@ void mc_q_candidates(mc_qplan *p)
         if (n->dead || !n->desc) continue;
         if (n->desc->traits & MC_OP_CONTROL)
             p->node[i].why = "its branches are not quantized; fix the input that its condition depends on";
+        if (mc_node_is(n, "LSTM") || mc_node_is(n, "GRU") || mc_node_is(n, "RNN"))
+            p->node[i].why = "recurrent layers run in float: they have no integer kernel";
         if (n->desc->quant != MC_Q_WEIGHTED) continue;
         p->node[i].why = mc_q_not_weighted(n);
         p->node[i].candidate = p->node[i].why == NULL;

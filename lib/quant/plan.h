@@ -18,6 +18,7 @@ typedef struct mc_qnode {
     int32_t kind;      /* MC_QK_* wanted, and in the end made */
     int32_t integer;   /* static: runs on quantized tensors (also element movers, pools and residual additions) */
     int32_t ruled;     /* 1: a rule of the user fixed the kind */
+    int32_t slower;    /* 1: float because integers were slower */
     const char *range; /* rule name from the user, or NULL */
     const char *why;   /* static string: why it is float */
     double error;      /* measured relative error of its output, < 0: not measured */

@@ -3,6 +3,7 @@
 #include <mcomp/version.h>
 
 #include "quant/auto.h"
+#include "quant/slower.h"
 
 #define DEFAULT_MAX_ERROR 0.02
 
@@ -14,13 +15,13 @@ typedef struct rule {
 typedef struct report_row {
     char *node, *op, *why;
     const char *scheme;
-    int32_t quantized;
+    int32_t quantized, slower;
     double error;
 } report_row;
 
 struct mcomp_quantizer {
     mcomp_context *ctx;
-    int32_t qdq;
+    int32_t qdq, slower;
     char *scheme, *range;
     double percentile, max_error;
     rule *rules;
@@ -65,6 +66,7 @@ static int32_t check_options(const mcomp_quantizer_options *o)
     }
     if (o->qdq < MCOMP_QDQ_ORT || o->qdq > MCOMP_QDQ_OPENVINO) return mc_fail(MCOMP_ARGUMENT, "qdq", "no such flavour");
     if (!(o->percentile >= 0.0 && o->percentile <= 100.0)) return mc_fail(MCOMP_RANGE, "percentile", "must be within 0..100");
+    if (o->slower != MCOMP_SLOWER_FLOAT && o->slower != MCOMP_SLOWER_KEEP) return mc_fail(MCOMP_ARGUMENT, "slower", "must be MCOMP_SLOWER_FLOAT or _KEEP");
     if (!(o->max_error >= 0.0)) return mc_fail(MCOMP_RANGE, "max_error", "must not be negative");
     return st;
 }
@@ -84,6 +86,7 @@ int32_t mcomp_quantizer_create(mcomp_quantizer **out, mcomp_context *ctx, const 
     if (!q) return MCOMP_NO_MEMORY;
     q->ctx = ctx;
     q->qdq = o.qdq;
+    q->slower = o.slower;
     q->percentile = o.percentile;
     q->max_error = o.max_error > 0.0 ? o.max_error : DEFAULT_MAX_ERROR;
     q->scheme = mc_strdup(o.scheme ? o.scheme : "auto");
@@ -208,13 +211,20 @@ static int32_t report(mcomp_quantizer *q, const mc_qplan *p)
         MC_TRY(mc_grow(&q->rows, &q->cap_rows, q->n_rows + 1, sizeof *q->rows));
         report_row *r = &q->rows[q->n_rows];
         *r = (report_row){mc_strdup(n->name), mc_strdup(n->op), mc_strdup(k->kind == MC_QK_FLOAT && k->why ? k->why : ""),
-                          kind_names[k->kind], k->kind != MC_QK_FLOAT, k->error};
+                          kind_names[k->kind], k->kind != MC_QK_FLOAT, k->slower, k->error};
         q->n_rows++;
         if (!r->node || !r->op || !r->why) st = MCOMP_NO_MEMORY;
         if (st != MCOMP_OK) goto done;
     }
 done:
     return st;
+}
+
+static int any_integer(const mc_qplan *p)
+{
+    for (int64_t i = 0; i < p->n_nodes; i++)
+        if (p->node[i].candidate && p->node[i].kind != MC_QK_FLOAT) return 1;
+    return 0;
 }
 
 static int32_t decide(mcomp_quantizer *q, mc_qplan *p, mcomp_dataset *samples)
@@ -229,6 +239,10 @@ static int32_t decide(mcomp_quantizer *q, mc_qplan *p, mcomp_dataset *samples)
         if (samples) MC_TRY(mc_qmeasure_open(&a.measure, q->ctx, p->g, samples));
         MC_TRY(mc_qauto_run(&a, p));
         q->chosen = a.scheme;
+    }
+    if (samples && q->slower == MCOMP_SLOWER_FLOAT) {
+        MC_TRY(mc_qslower_run(q->ctx, p, samples));
+        if (!any_integer(p)) q->chosen = kind_names[MC_QK_FLOAT];
     }
 done:
     mc_qmeasure_close(a.measure);
@@ -302,7 +316,7 @@ int32_t mcomp_quantizer_node(const mcomp_quantizer *q, int32_t i, mcomp_quantize
     MC_CHECK_ARG(2, i >= 0 && i < q->n_rows, "i", "is out of range");
     MC_CHECK_ARG(3, out, "out", "is NULL");
     const report_row *r = &q->rows[i];
-    const mcomp_quantized_node n = {sizeof n, r->quantized, r->node, r->op, r->scheme, r->why, r->error};
+    const mcomp_quantized_node n = {sizeof n, r->quantized, r->node, r->op, r->scheme, r->why, r->error, r->slower, 0};
     return mc_info_give(out, &n, sizeof n, 3);
 }
 

@@ -27,6 +27,13 @@ int32_t mcomp_exec_kernel(const mcomp_exec *e, int32_t i, mcomp_kernel_info *out
     return mc_info_give(out, &k, sizeof k, 3);
 }
 
+const mc_node *mc_exec_timed_node(const mcomp_exec *e, int32_t i, double *ns)
+{
+    const mc_exec_plan *x = e->current ? e->current->plan : NULL;
+    *ns = x && x->ns && i >= 0 && i < x->plan->n_steps ? x->ns[i] : 0.0;
+    return x && i >= 0 && i < x->plan->n_steps ? x->plan->steps[i].node : NULL;
+}
+
 int32_t mcomp_exec_plan_info(const mcomp_exec *e, mcomp_plan_info *out)
 {
     MC_API_ENTER();

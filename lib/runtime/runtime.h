@@ -21,6 +21,8 @@ int32_t mc_session_open(mcomp_session **out, mcomp_context *ctx, const mc_graph 
 void mc_session_use_references(mcomp_session *s);
 /* Compiles and reserves what a run with inputs of these shapes needs, without running. *bytes: the memory block of its plan. */
 int32_t mc_exec_prepare(mcomp_exec *e, const mcomp_tensor *const *inputs, uint64_t *bytes);
+/* Node that step i of the last run executes, NULL when it has none; *ns: its time summed over all runs of a profiled session, else 0. */
+const mc_node *mc_exec_timed_node(const mcomp_exec *e, int32_t i, double *ns);
 /* 1 if some usable kernel exists for the node (reference included). */
 int mc_runtime_supports(const mc_node *n);
 

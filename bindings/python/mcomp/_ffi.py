@@ -10,6 +10,8 @@ MCOMP_DATA_BESIDE = 2
 MCOMP_QDQ_ORT = 0
 MCOMP_QDQ_TENSORRT = 1
 MCOMP_QDQ_OPENVINO = 2
+MCOMP_SLOWER_FLOAT = 0
+MCOMP_SLOWER_KEEP = 1
 MCOMP_VERSION_MAJOR = 0
 MCOMP_VERSION_MINOR = 1
 MCOMP_VERSION_PATCH = 0
@@ -471,6 +473,8 @@ class mcomp_quantizer_options(Structure):
         ("range", c_char_p),
         ("percentile", c_double),
         ("max_error", c_double),
+        ("slower", c_int32),
+        ("reserved", c_int32),
     ]
 
 
@@ -483,6 +487,8 @@ class mcomp_quantized_node(Structure):
         ("scheme", c_char_p),
         ("why", c_char_p),
         ("error", c_double),
+        ("slower", c_int32),
+        ("reserved", c_int32),
     ]
 
 

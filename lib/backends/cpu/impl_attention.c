@@ -17,6 +17,7 @@ typedef struct attention {
     int64_t heads, d, dv;
     int64_t offset[3]; /* of Q, K, V in their rows */
     float scale;
+    int32_t nan_zero; /* queries whose softmax is NaN get 0 */
 } attention;
 
 /* Width of the slice of input i; -1 when unknown. */
@@ -34,6 +35,7 @@ static int read_node(const mc_node *n, attention *t)
     int64_t width[3];
     t->heads = mc_attr_i(n, "heads", 0);
     t->scale = mc_attr_f(n, "scale", 1.0f);
+    t->nan_zero = mc_attr_i(n, "nan_zero", 0) != 0;
     for (int32_t i = 0; i < 3; i++) width[i] = slice_width(n, i, &t->offset[i]);
     if (t->heads < 1 || width[0] < 1 || width[2] < 1 || width[0] != width[1]) return 0;
     t->d = width[0] / t->heads;
@@ -132,7 +134,11 @@ static void attention_task(void *ctx, int64_t task, int32_t worker)
         if (k0 > 0) kernel->scale_rows(y, w->ld_y, lanes, t->dv, rescale);
         kernel->gemm(&av);
     }
-    for (int64_t i = 0; i < lanes; i++) sum[i] = 1.0f / sum[i];
+    for (int64_t i = 0; i < lanes; i++) {
+        const int nothing = t->nan_zero && !(sum[i] > 0.0f); /* no key, or NaN among the scores */
+        if (nothing) memset(y + i * w->ld_y, 0, sizeof(float) * (size_t)t->dv);
+        sum[i] = nothing ? 0.0f : 1.0f / sum[i];
+    }
     kernel->scale_rows(y, w->ld_y, lanes, t->dv, sum);
 }
 

@@ -1,4 +1,4 @@
-/* Where, comparisons and logic, integer arithmetic and Clip: broadcast loops on float32, int32, int64 and bool. */
+/* Where, IsNaN, comparisons and logic, integer arithmetic and Clip: broadcast loops on float32, int32, int64 and bool. */
 #include "backends/cpu/broadcast.h"
 
 #include <stdio.h>
@@ -49,6 +49,11 @@ WHERE(where_1, uint8_t)
 WHERE(where_4, uint32_t)
 WHERE(where_8, uint64_t)
 
+static void isnan_f32(const uint8_t *const *in, const int64_t *step, uint8_t *out, int64_t n)
+{
+    for (int64_t k = 0; k < n; k++) out[k] = AT(float, 0, k) != AT(float, 0, k);
+}
+
 /* Columns: float32, int32, int64, bool (or bytes). */
 static const struct {
     const char *op;
@@ -62,13 +67,16 @@ static const struct {
     {"Add", {NULL, add_i32, add_i64, NULL}}, {"Sub", {NULL, sub_i32, sub_i64, NULL}}, {"Mul", {NULL, mul_i32, mul_i64, NULL}},
     {"Min", {NULL, min_i32, min_i64, NULL}}, {"Max", {NULL, max_i32, max_i64, NULL}},
     {"Where", {where_4, where_4, where_8, where_1}},
+    {"IsNaN", {isnan_f32, NULL, NULL, NULL}},
 };
 
 static select_fn find(const mc_node *n)
 {
     const int32_t where = strcmp(n->op, "Where") == 0, data = where ? 1 : 0;
     const mc_type *t = mc_cpu_in_type(n, data);
-    if (strcmp(n->domain, "") != 0 || n->n_in != data + 2 || !t || !mc_cpu_is(mc_cpu_in_type(n, data + 1), t->dtype)) return NULL;
+    const int32_t inputs = where ? 3 : strcmp(n->op, "IsNaN") == 0 ? 1 : 2;
+    if (strcmp(n->domain, "") != 0 || n->n_in != inputs || !t) return NULL;
+    if (inputs > 1 && !mc_cpu_is(mc_cpu_in_type(n, data + 1), t->dtype)) return NULL;
     if (where && !mc_cpu_is(mc_cpu_in_type(n, 0), MCOMP_BOOL)) return NULL;
     const int32_t column = t->dtype == MCOMP_F32 ? 0 : t->dtype == MCOMP_I32 ? 1 : t->dtype == MCOMP_I64 ? 2 : t->dtype == MCOMP_BOOL ? 3 : -1;
     for (size_t i = 0; i < sizeof table / sizeof *table && column >= 0; i++)

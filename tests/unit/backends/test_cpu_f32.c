@@ -104,6 +104,16 @@ START_TEST(attention_masked_blocks)
 }
 END_TEST
 
+/* A query that may see no key: NaN, or 0 where that is asked for; the others are not touched. */
+START_TEST(attention_of_nothing)
+{
+    mc_tensor *mask = F(4, 1, 1, 40, 300);
+    for (int64_t q = 0; q < 40; q += 13)
+        for (int64_t j = 0; j < 300; j++) mc_tensor_set_f64(mask, q * 300 + j, -(double)INFINITY);
+    CHECK_MC("attention", "Attention", "heads=2 nan_zero=1", 0, F(1, 1, 40, 16), F(2, 1, 300, 16), F(3, 1, 300, 16), mask);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("cpu_f32");
@@ -117,6 +127,7 @@ int main(void)
     tcase_add_loop_test(t, linear, 0, n);
     tcase_add_loop_test(t, attention, 0, n);
     tcase_add_loop_test(t, attention_masked_blocks, 0, n);
+    tcase_add_loop_test(t, attention_of_nothing, 0, n);
     suite_add_tcase(s, t);
     return mc_test_main(s);
 }

@@ -117,6 +117,9 @@ START_TEST(selecting)
     }
     CHECK("select", "Where", NULL, 0, T(MCOMP_BOOL, 1, 30, 1), F(1, 1, 70), F(2, 30, 70));
     CHECK("select", "Where", NULL, 0, T(MCOMP_BOOL, 1, 70), T(MCOMP_I64, 1, 1), T(MCOMP_I64, 2, 30, 70));
+    mc_tensor *x = F(1, 9, 70);
+    for (int64_t i = 0; i < 630; i += 11) mc_tensor_set_f64(x, i, i % 2 ? (double)INFINITY : (double)NAN);
+    CHECK("select", "IsNaN", NULL, 0, x);
     CHECK("select", "And", NULL, 0, T(MCOMP_BOOL, 1, 9, 70), T(MCOMP_BOOL, 2, 70));
     CHECK("select", "Or", NULL, 0, T(MCOMP_BOOL, 1, 9, 70), T(MCOMP_BOOL, 2, 70));
     CHECK("select", "Xor", NULL, 0, T(MCOMP_BOOL, 1, 9, 70), T(MCOMP_BOOL, 2, 70));

@@ -103,7 +103,7 @@ START_TEST(gemm_forms)
 }
 END_TEST
 
-enum { K_TWICE = 1, SCALE_SQRT = 2, SCALE_Q = 4, WHERE = 8, CROSS = 16, SPLIT = 32, TWO_MASKS = 64, NO_MASK = 128 };
+enum { K_TWICE = 1, SCALE_SQRT = 2, SCALE_Q = 4, WHERE = 8, CROSS = 16, SPLIT = 32, TWO_MASKS = 64, NO_MASK = 128, NAN_ZERO = 256, AS_MATRIX = 512, K_FLAT = 1024 };
 
 static mc_value *heads_of(mc_graph *g, mc_value *x)
 {
@@ -114,9 +114,21 @@ static mc_value *scores(mc_graph *g, mc_value *q, mc_value *k, uint32_t how)
 {
     static const int64_t heads[4] = {0, 2, 1, 3}, both[4] = {0, 2, 3, 1}, last[4] = {0, 1, 3, 2};
     const float d = 4.0f;
+    mc_value *const k0 = k;
     if (how & SCALE_Q) q = mc_test_op(g, "Mul", 2, q, mc_test_scalar(g, 1.0f / sqrtf(d)));
     q = transpose(g, heads_of(g, q), 4, heads);
     k = how & K_TWICE ? transpose(g, transpose(g, heads_of(g, k), 4, heads), 4, last) : transpose(g, heads_of(g, k), 4, both);
+    if (how & K_FLAT) { /* [B,H,S,D] -> [B*H,S,D] -> [B*H,D,S] -> [B,H,D,S], sizes taken from K as PyTorch does */
+        k = transpose(g, heads_of(g, k0), 4, heads);
+        mc_value *shape = mc_test_op(g, "Shape", 1, k), *axis = mc_test_i64s(g, 1, (int64_t)0);
+        mc_value *len = mc_test_op(g, "Slice", 4, shape, mc_test_i64s(g, 1, (int64_t)2), mc_test_i64s(g, 1, (int64_t)3), axis);
+        mc_value *b = mc_test_op(g, "Slice", 4, shape, axis, mc_test_i64s(g, 1, (int64_t)1), axis);
+        k = mc_test_op(g, "Reshape", 2, k, mc_test_op(g, "Concat", 3, mc_test_i64s(g, 1, (int64_t)-1), len, mc_test_i64s(g, 1, (int64_t)4)));
+        mc_ck_ok(mc_node_set_i(k->producer->in[1]->producer, "axis", 0));
+        k = transpose(g, k, 3, (int64_t[]){0, 2, 1});
+        k = mc_test_op(g, "Reshape", 2, k, mc_test_op(g, "Concat", 4, b, mc_test_i64s(g, 1, (int64_t)3), mc_test_i64s(g, 1, (int64_t)4), len));
+        mc_ck_ok(mc_node_set_i(k->producer->in[1]->producer, "axis", 0));
+    }
     if (how & SCALE_SQRT) {
         q = mc_test_op(g, "Mul", 2, q, mc_test_scalar(g, 1.0f / sqrtf(sqrtf(d))));
         k = mc_test_op(g, "Mul", 2, mc_test_scalar(g, 1.0f / sqrtf(sqrtf(d))), k);
@@ -160,7 +172,9 @@ static mc_graph *attention(uint32_t how)
         v = dense(g, from, 5, how & CROSS ? 10 : 12, 12);
     }
     mc_value *p = mc_test_op(g, "Softmax", 1, masked(g, scores(g, q, k, how), how, b, len));
+    if (how & NAN_ZERO) p = mc_test_op(g, "Where", 3, mc_test_op(g, "IsNaN", 1, p), mc_test_scalar(g, 0.0f), p);
     mc_value *y = transpose(g, mc_test_op(g, "MatMul", 2, p, transpose(g, heads_of(g, v), 4, heads)), 4, heads);
+    if (how & AS_MATRIX) mc_test_output(g, dense(g, mc_test_op(g, "Reshape", 2, y, mc_test_i64s(g, 2, (int64_t)-1, (int64_t)12)), 9, 12, 12), "rows");
     y = mc_test_op(g, "Reshape", 2, y, mc_test_i64s(g, 3, (int64_t)0, (int64_t)0, (int64_t)12));
     mc_test_output(g, add(g, dense(g, y, 7, 12, 12), x), "y");
     return g;
@@ -168,12 +182,13 @@ static mc_graph *attention(uint32_t how)
 
 START_TEST(attention_forms)
 {
-    static const uint32_t forms[] = {0, K_TWICE, SCALE_SQRT, SCALE_Q | K_TWICE, WHERE, CROSS, SPLIT, TWO_MASKS, NO_MASK | SPLIT | SCALE_Q};
+    static const uint32_t forms[] = {0, K_TWICE, SCALE_SQRT, SCALE_Q | K_TWICE, WHERE, CROSS, SPLIT, TWO_MASKS, NO_MASK | SPLIT | SCALE_Q,
+                                     SCALE_SQRT | NAN_ZERO, AS_MATRIX, K_FLAT | SCALE_SQRT | NAN_ZERO};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         mc_graph *g = attention(forms[i]), *r = mc_test_passes(g, all, 1e-4, 1e-5);
         ck_assert_msg(mc_test_count(r, "mcomp", "Attention") == 1, "form %u: no Attention, %d nodes", forms[i], (int)r->n_order);
-        ck_assert_int_eq(mc_test_count(r, "mcomp", "Linear"), forms[i] & CROSS ? 3 : 2);
-        ck_assert_int_eq(mc_test_count(r, "", "Transpose") + mc_test_count(r, "", "Softmax") + mc_test_count(r, "", "Split"), 0);
+        ck_assert_int_eq(mc_test_count(r, "mcomp", "Linear"), forms[i] & (CROSS | AS_MATRIX) ? 3 : 2);
+        ck_assert_int_eq(mc_test_count(r, "", "Transpose") + mc_test_count(r, "", "Softmax") + mc_test_count(r, "", "Split") + mc_test_count(r, "", "IsNaN"), 0);
         mc_graph_destroy(r);
         mc_graph_destroy(g);
     }
@@ -184,8 +199,8 @@ END_TEST
 START_TEST(attention_before_gradients)
 {
     const mc_pass_options o = {.training = 1};
-    for (int trained = 0; trained < 2; trained++) {
-        mc_graph *g = attention(trained ? 0 : SPLIT);
+    for (int trained = 0; trained < 3; trained++) { /* 2: no gradient of nan_zero either */
+        mc_graph *g = attention(trained == 2 ? NAN_ZERO : trained ? 0 : SPLIT);
         mc_ck_ok(mc_infer_graph(g));
         if (trained) mc_graph_find_value(g, "m")->flags |= MC_VALUE_VARIABLE;
         mc_ck_ok(mc_passes_run(g, MC_STAGE_TRAIN, &o));

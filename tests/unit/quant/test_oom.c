@@ -110,10 +110,10 @@ static int32_t pipeline(int32_t dynamic)
 {
     int32_t st = MCOMP_OK;
     mcomp_context *ctx = NULL;
-    mcomp_graph *g = NULL, *q = NULL, *back = NULL;
+    mcomp_graph *g = NULL, *q = NULL, *raced = NULL, *back = NULL;
     mcomp_dataset *d = NULL;
     mcomp_calibrator *c = NULL, *c2 = NULL;
-    mcomp_quantizer *z = NULL;
+    mcomp_quantizer *z = NULL, *z2 = NULL;
     const mcomp_context_options co = {.size = sizeof co, .threads = 1, .backend = "cpu"};
     mcomp_quantizer_options qo;
     mcomp_save_options so;
@@ -130,6 +130,9 @@ static int32_t pipeline(int32_t dynamic)
     }
     MC_TRY(mcomp_quantizer_options_init(&qo, sizeof qo));
     qo.scheme = dynamic ? "int8-dynamic" : "int8";
+    MC_TRY(mcomp_quantizer_create(&z2, ctx, &qo));
+    MC_TRY(mcomp_quantizer_apply(&raced, z2, g, c2, d)); /* what it decides depends on the clock: not compared */
+    qo.slower = MCOMP_SLOWER_KEEP;
     MC_TRY(mcomp_quantizer_create(&z, ctx, &qo));
     MC_TRY(mcomp_quantizer_apply(&q, z, g, c2, d));
     MC_TRY(mcomp_graph_save(q, at("q.onnx"), &so));
@@ -137,6 +140,8 @@ static int32_t pipeline(int32_t dynamic)
     MC_TRY(run_model(ctx, back, d, 2));
 done:
     mcomp_quantizer_destroy(z);
+    mcomp_quantizer_destroy(z2);
+    mcomp_graph_destroy(raced);
     mcomp_calibrator_destroy(c);
     mcomp_calibrator_destroy(c2);
     mcomp_dataset_destroy(d);

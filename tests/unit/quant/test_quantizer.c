@@ -64,6 +64,7 @@ static void start(setup *s, float spike, const char *scheme, double max_error)
     mc_ck_ok(mcomp_quantizer_options_init(&o, sizeof o));
     o.scheme = scheme;
     o.max_error = max_error;
+    o.slower = MCOMP_SLOWER_KEEP; /* these networks are too small to be faster on integers */
     mc_ck_ok(mcomp_quantizer_create(&s->q, ctx, &o));
 }
 
@@ -134,6 +135,61 @@ START_TEST(rules)
 }
 END_TEST
 
+/* x [rows, 4] -> tall [4, 1]: reading and rounding x is all the work, so that integers can only lose. */
+static const int64_t tall_dims[] = {20000, 4};
+
+static int32_t fetch_tall(void *payload, int64_t i, int32_t n, mcomp_tensor **inputs, int64_t *label)
+{
+    (void)payload;
+    (void)n;
+    inputs[0] = (mcomp_tensor *)tb_tensor(2, tall_dims, (uint64_t)i + 1, 1.0f);
+    *label = -1;
+    return MCOMP_OK;
+}
+
+static void start_tall(setup *s, const char *scheme, int32_t slower)
+{
+    mcomp_quantizer_options o;
+    memset(s, 0, sizeof *s);
+    mc_graph *g = tb_graph();
+    mc_value *x = tb_input(g, "x", 2, tall_dims);
+    tb_finish(g, tb_node(g, "MatMul", "tall", 2, x, tb_const(g, "w", 2, (int64_t[]){4, 1}, NULL), NULL)->out[0]);
+    s->g = (mcomp_graph){.g = g, .ctx = ctx};
+    mc_ck_ok(mcomp_calibrator_create(&s->c, ctx, &s->g));
+    mc_ck_ok(mcomp_dataset_create(&s->d, ctx, &s->g, 3, fetch_tall, NULL));
+    mc_ck_ok(mcomp_calibrator_feed_dataset(s->c, s->d));
+    mc_ck_ok(mcomp_quantizer_options_init(&o, sizeof o));
+    o.scheme = scheme;
+    o.slower = slower;
+    mc_ck_ok(mcomp_quantizer_create(&s->q, ctx, &o));
+}
+
+START_TEST(slower_stays_float)
+{
+    static const char *const schemes[] = {"int8", "int8-dynamic", "auto"};
+    setup s;
+    for (int i = 0; i < 3; i++) {
+        start_tall(&s, schemes[i], MCOMP_SLOWER_FLOAT);
+        mc_ck_ok(mcomp_quantizer_apply(&s.out, s.q, &s.g, s.c, s.d));
+        const mcomp_quantized_node r = row(&s, "tall");
+        ck_assert_msg(!r.quantized && r.slower == 1 && strstr(r.why, "slower"), "%s: %s, \"%s\"", schemes[i], r.scheme, r.why);
+        ck_assert_str_eq(mcomp_quantizer_scheme(s.q), "float");
+        ck_assert_str_eq(mc_graph_get_meta(s.out->g, "mcomp.scheme"), "float");
+        ck_assert_int_eq(tb_count(s.out->g, "QuantizeLinear") + tb_count(s.out->g, "MatMulInteger"), 0);
+        stop(&s);
+    }
+    /* All the same: when it is wished, when a rule says so, and when there is nothing to time it on. */
+    for (int i = 0; i < 3; i++) {
+        start_tall(&s, "int8", i == 0 ? MCOMP_SLOWER_KEEP : MCOMP_SLOWER_FLOAT);
+        if (i == 1) mc_ck_ok(mcomp_quantizer_set_rule(s.q, "tall", "precision", "int8"));
+        mc_ck_ok(mcomp_quantizer_apply(&s.out, s.q, &s.g, s.c, i == 2 ? NULL : s.d));
+        ck_assert(row(&s, "tall").quantized && !row(&s, "tall").slower);
+        ck_assert_str_eq(mcomp_quantizer_scheme(s.q), "int8");
+        stop(&s);
+    }
+}
+END_TEST
+
 START_TEST(arguments)
 {
     mcomp_quantizer_options o;
@@ -145,6 +201,9 @@ START_TEST(arguments)
     o.scheme = "w4";
     mc_ck_fails(mcomp_quantizer_create(&q, ctx, &o), MCOMP_UNSUPPORTED);
     o.scheme = NULL;
+    o.slower = 2;
+    mc_ck_fails(mcomp_quantizer_create(&q, ctx, &o), MCOMP_ARGUMENT);
+    o.slower = MCOMP_SLOWER_FLOAT;
     o.range = "mode";
     mc_ck_fails(mcomp_quantizer_create(&q, ctx, &o), MCOMP_ARGUMENT);
     start(&s, 1.0f, "int8", 0.0);
@@ -250,9 +309,11 @@ int main(void)
 {
     Suite *s = suite_create("quant/quantizer");
     TCase *t = tcase_create("quantizer");
+    tcase_set_timeout(t, 120); /* candidates are timed */
     tcase_add_checked_fixture(t, open_ctx, close_ctx);
     tcase_add_test(t, static_scheme_and_report);
     tcase_add_test(t, rules);
+    tcase_add_test(t, slower_stays_float);
     tcase_add_test(t, arguments);
     tcase_add_test(t, auto_by_measured_error);
     tcase_add_test(t, auto_keeps_the_worst_float);
