@@ -165,6 +165,12 @@ static inline int32_t go_mcomp_distiller_create(mcgo_error *error_out, mcomp_dis
     return mcgo_leave(error_out, outer, mcomp_distiller_create(out, ctx, teacher, options));
 }
 
+static inline int32_t go_mcomp_distiller_cut(mcgo_error *error_out, mcomp_graph **out, mcomp_tokenizer **tokenizer, mcomp_distiller *d, const char *spec, mcomp_dataset *data)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_distiller_cut(out, tokenizer, d, spec, data));
+}
+
 static inline int32_t go_mcomp_distiller_fit(mcgo_error *error_out, mcomp_train_result *student_result, mcomp_train_result *control_result, mcomp_distiller *d, const mcomp_graph *student, const mcomp_trainer_options *options, mcomp_dataset *train, mcomp_dataset *valid)
 {
     uintptr_t outer = mcgo_enter();

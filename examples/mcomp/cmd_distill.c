@@ -14,6 +14,7 @@ typedef struct job {
     const char *data, *valid, *out;
     mcomp_graph *teacher, *start, *result[MODELS]; /* start: the student before it learns */
     mcomp_dataset *teach, *teach_valid, *train, *train_valid;
+    int divided; /* the teacher's data are the parts already */
     mcomp_tokenizer *teacher_tokenizer;
     mcomp_distiller *d;
     cli_training training;
@@ -38,13 +39,16 @@ static int divide(job *j)
 {
     int st = 0;
     cli *c = j->c;
+    if (!j->valid && !j->divided) {
+        CLI_LIB(mcomp_dataset_split(j->teach, j->train, 0, 0.1));
+        CLI_LIB(mcomp_dataset_split(j->teach_valid, j->train_valid, 1, 0.1));
+    }
+    if (!j->valid) {
+        CLI_LIB(mcomp_dataset_split(j->train, NULL, 0, 0.1));
+        CLI_LIB(mcomp_dataset_split(j->train_valid, NULL, 1, 0.1));
+    }
     if (mcomp_dataset_count(j->teach) != mcomp_dataset_count(j->train) || mcomp_dataset_count(j->teach_valid) != mcomp_dataset_count(j->train_valid))
-        return cli_fail(c, MCOMP_DATA, j->data, "", "teacher and student see different numbers of samples");
-    if (j->valid) return 0;
-    CLI_LIB(mcomp_dataset_split(j->teach, j->train, 0, 0.1));
-    CLI_LIB(mcomp_dataset_split(j->teach_valid, j->train_valid, 1, 0.1));
-    CLI_LIB(mcomp_dataset_split(j->train, NULL, 0, 0.1));
-    CLI_LIB(mcomp_dataset_split(j->train_valid, NULL, 1, 0.1));
+        st = cli_fail(c, MCOMP_DATA, j->data, "", "teacher and student see different numbers of samples");
 done:
     return st;
 }
@@ -64,6 +68,30 @@ static int64_t classes_of(const job *j)
 }
 
 static int is_model(const char *spec) { return cli_ends(spec, ".onnx") || cli_is_safetensors(spec); }
+
+static int is_cut(const char *spec) { return strcmp(spec, "teacher") == 0 || strncmp(spec, "teacher:", 8) == 0; }
+
+/* From the teacher; a smaller vocabulary is chosen by the training samples, not by those that measure. */
+static int cut(job *j, const char *spec)
+{
+    int st = 0;
+    cli *c = j->c;
+    mcomp_tokenizer *own = NULL;
+    if (!j->valid) {
+        CLI_LIB(mcomp_dataset_split(j->teach, NULL, 0, 0.1));
+        CLI_LIB(mcomp_dataset_split(j->teach_valid, NULL, 1, 0.1));
+        j->divided = 1;
+    }
+    if (cli_has(c, "student-tokenizer")) return cli_fail(c, MCOMP_ARGUMENT, "--student-tokenizer", "vocab=N makes it smaller", "a student cut from the teacher has the teacher's tokenizer");
+    CLI_LIB(mcomp_distiller_cut(&j->start, &own, j->d, spec, j->teach));
+    if (own) {
+        mcomp_tokenizer_destroy(c->tokenizer);
+        c->tokenizer = own;
+        c->tokenizer_option = "student-tokenizer"; /* --tokenizer is the teacher's */
+    }
+done:
+    return st;
+}
 
 /* The texts of the student go through a tokenizer of its own: that of its file, or --student-tokenizer; otherwise the teacher's. */
 static int own_tokenizer(job *j, const char *spec)
@@ -88,8 +116,7 @@ static int student(job *j)
     const char *spec = cli_str(c, "student", NULL), *names = mcomp_graph_meta(j->teacher, "mcomp.labels");
     CLI_TRY(own_tokenizer(j, spec));
     if (is_model(spec)) CLI_TRY(cli_model(c, spec, &j->start));
-    else if (strcmp(spec, "teacher") == 0 || strncmp(spec, "teacher:", 8) == 0)
-        CLI_TRY(cli_fail(c, MCOMP_UNSUPPORTED, spec, "describe the student, or give a model file", "a student cut from the teacher comes with a later version"));
+    else if (is_cut(spec)) CLI_TRY(cut(j, spec));
     else CLI_TRY(cli_built_model(c, spec, j->data, classes_of(j), &j->start));
     if (names && !mcomp_graph_meta(j->start, "mcomp.labels")) CLI_LIB(mcomp_graph_set_meta(j->start, "mcomp.labels", names));
     CLI_TRY(parts(j, j->start, &j->train, &j->train_valid));
@@ -142,7 +169,12 @@ static int training_options(job *j, mcomp_trainer_options *o)
     cli *c = j->c;
     const char *spec = cli_str(c, "student", NULL);
     CLI_LIB(mcomp_trainer_options_init(o, sizeof *o));
-    if (!is_model(spec)) CLI_LIB(mcomp_build_training(o, spec));
+    if (is_cut(spec)) {
+        o->epochs = 10;
+        o->lr = 3e-4;
+    } else if (!is_model(spec)) {
+        CLI_LIB(mcomp_build_training(o, spec));
+    }
     CLI_TRY(cli_training_options(&j->training, o));
     o->loss = cli_str(c, "hard-loss", NULL);
 done:
@@ -288,7 +320,7 @@ static int run(cli *c)
 }
 
 static const cli_opt opts[] = {
-    {"student", OPT_VALUE, "SPEC|MODEL  KIND[:key=value,...] as for mcomp train --build, or a model file"},
+    {"student", OPT_VALUE, "SPEC|MODEL  KIND[:key=value,...] as for mcomp train --build, teacher[:layers=0+2+4,hidden=192,heads=6,ffn=768,vocab=8000], or a model file"},
     {"valid", OPT_VALUE, "DATA  samples that choose the best epoch and measure (default: 10 % of the data, by hash)"},
     {"out-file", OPT_VALUE, "OUT  the student; OUT.ckpt and OUT.ckpt.control are the checkpoints"},
     {"loss", OPT_VALUE, "NAME[=WEIGHT],...  losses with the teacher (docs/distillation.md; logits)"},

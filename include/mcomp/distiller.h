@@ -53,6 +53,12 @@ MCOMP_API int32_t mcomp_distiller_fit(mcomp_train_result *student_result, mcomp_
 /* The best model of the last _fit: 0 the student, 1 the control (ARGUMENT if there is none). The caller owns *out. */
 MCOMP_API int32_t mcomp_distiller_graph(mcomp_graph **out, mcomp_distiller *d, int32_t which);
 
+/* A student cut from the teacher, with its weights: "teacher[:layers=0+2+4,hidden=192,heads=6,ffn=768,vocab=8000]"; what is not named stays.
+ * layers are numbers of layers, from 0; widths keep what weighs most. vocab keeps the tokens that are needed and the most frequent ones of
+ * `data`, texts opened for the teacher (else it may be NULL), and *tokenizer is then what goes with the student, or NULL. The caller owns both. Codes:
+ * ARGUMENT, RANGE, UNSUPPORTED (the teacher is no encoder that is recognised; the node is named). docs/distillation.md */
+MCOMP_API int32_t mcomp_distiller_cut(mcomp_graph **out, mcomp_tokenizer **tokenizer, mcomp_distiller *d, const char *spec, mcomp_dataset *data);
+
 typedef struct mcomp_distiller_info { /* of the last _teach */
     uint32_t size;
     int32_t reserved;

@@ -435,6 +435,14 @@ public:
     void teach(Dataset &data) { detail::call(mcomp_distiller_teach, get(), data.get()); }
     /* The distiller must outlive the trainer. */
     void attach(Trainer &t) { detail::call(mcomp_distiller_attach, get(), t.get()); }
+    /* "teacher:layers=0+2+4,..."; data: for vocab, opened for the teacher. The tokenizer is empty where it stays the same. */
+    std::pair<Graph, Tokenizer> cut(const std::string &spec, Dataset *data = nullptr)
+    {
+        mcomp_graph *g = nullptr;
+        mcomp_tokenizer *t = nullptr;
+        detail::call(mcomp_distiller_cut, &g, &t, get(), spec.c_str(), data ? data->get() : nullptr);
+        return {Graph(g), Tokenizer(t)};
+    }
     struct Results {
         mcomp_train_result student, control; /* control: steps 0 where there is none */
     };

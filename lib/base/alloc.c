@@ -4,8 +4,10 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define ALIGN 64u
+#define LARGE_PAGE ((size_t)2 << 20)
 #define MAGIC 0x6d636f6d70626c6bull
 
 typedef struct header {
@@ -24,6 +26,19 @@ typedef struct header {
 #endif
 #endif
 
+/* Whole 2 MiB pages within a large block: weights that stream through a core once a run would otherwise miss the TLB at each
+ * 4 KiB. Advice only, and none beyond the block: memory use stays what it was. */
+static void advise_large_pages(uint8_t *p, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+    const uintptr_t first = ((uintptr_t)p + LARGE_PAGE - 1) & ~(uintptr_t)(LARGE_PAGE - 1), end = ((uintptr_t)p + bytes) & ~(uintptr_t)(LARGE_PAGE - 1);
+    if (end > first) (void)madvise((void *)first, end - first, MADV_HUGEPAGE);
+#else
+    (void)p;
+    (void)bytes;
+#endif
+}
+
 static void *default_alloc(void *payload, size_t bytes, size_t alignment)
 {
     (void)payload;
@@ -35,6 +50,7 @@ static void *default_alloc(void *payload, size_t bytes, size_t alignment)
     if (!raw) return NULL;
     uint8_t *p = raw + alignment - ((uintptr_t)raw & (alignment - 1));
     memcpy(p - sizeof raw, &raw, sizeof raw);
+    if (bytes >= LARGE_PAGE) advise_large_pages(p, bytes);
     return p;
 #endif
 }

@@ -24,9 +24,27 @@ done:
     return st;
 }
 
-static int32_t check_fit(const mcomp_distiller *d, const mcomp_trainer_options *o, mcomp_dataset *train, const mcomp_dataset *valid)
+/* A callback's labels are known once it was asked. */
+static int32_t has_labels(mcomp_dataset *data, int64_t n_inputs, int *yes)
 {
     int32_t st = MCOMP_OK;
+    int64_t label = -1;
+    const mcomp_tensor **in = NULL;
+    *yes = mcomp_dataset_has_labels(data);
+    if (*yes) return MCOMP_OK;
+    in = mc_calloc((size_t)n_inputs + 1, sizeof *in);
+    if (!in) return MCOMP_NO_MEMORY;
+    MC_TRY(mcomp_dataset_get(data, 0, (int32_t)n_inputs, in, &label));
+    *yes = mcomp_dataset_has_labels(data);
+done:
+    mc_free(in);
+    return st;
+}
+
+static int32_t check_fit(const mcomp_distiller *d, const mc_graph *student, const mcomp_trainer_options *o, mcomp_dataset *train, mcomp_dataset *valid)
+{
+    int32_t st = MCOMP_OK;
+    int labelled = 1;
     if (!d->said) MC_FAIL(MCOMP_ARGUMENT, "distiller", "the teacher has not seen the samples: mcomp_distiller_teach comes first");
     if (mcomp_dataset_count(train) != d->n_samples) {
         (void)mc_fail(MCOMP_DATA, "train", "the student has %lld samples, the teacher saw %lld", (long long)mcomp_dataset_count(train), (long long)d->n_samples);
@@ -38,12 +56,14 @@ static int32_t check_fit(const mcomp_distiller *d, const mcomp_trainer_options *
         st = mc_fail_hint("train without augmentation");
         goto done;
     }
-    if (!d->o.no_control && !mcomp_dataset_has_labels(train)) {
+    if (!d->o.no_control) MC_TRY(has_labels(train, student->n_inputs, &labelled));
+    if (!labelled) {
         (void)mc_fail(MCOMP_DATA, "train", "the control learns from labels, and these samples have none");
         st = mc_fail_hint("train without the control if there are no labels");
         goto done;
     }
-    if (valid && !mcomp_dataset_has_labels(valid)) MC_FAIL(MCOMP_DATA, "valid", "the validation samples have no labels to choose the best epoch by");
+    if (valid) MC_TRY(has_labels(valid, student->n_inputs, &labelled));
+    if (!labelled) MC_FAIL(MCOMP_DATA, "valid", "the validation samples have no labels to choose the best epoch by");
     MC_TRY(check_labels(d, train));
 done:
     return st;
@@ -83,7 +103,7 @@ int32_t mcomp_distiller_fit(mcomp_train_result *student_result, mcomp_train_resu
     MC_CHECK_ARG(6, train, "train", "is NULL");
     MC_TRY(mcomp_trainer_options_init(&o, sizeof o));
     MC_TRY(mc_options_read(&o, sizeof o, options, "options"));
-    MC_TRY(check_fit(d, &o, train, valid));
+    MC_TRY(check_fit(d, student->g, &o, train, valid));
     mcomp_graph_destroy(d->student);
     mcomp_graph_destroy(d->control);
     d->student = d->control = NULL;

@@ -36,7 +36,26 @@ typedef struct mc_gemm_f32 {
     const float *bias, *residual;
     int64_t ld_r;
     float lo, hi;
+    const float *ahead; /* what the caller multiplies by next, brought into L2 meanwhile; NULL: not known */
 } mc_gemm_f32;
+
+/* ---- Winograd convolution ----------------------------------------------------------------------------------------- */
+
+/* F(2x2, 3x3) of Lavin and Gray (2016): 2 x 2 outputs of a 3 x 3 window from 16 products instead of 36,
+ *   Y = A' [ (G g G') . (B' d B) ] A,  d: 4 x 4 inputs,  g: the weights,  . by element, summed over input channels;
+ *   B' = 1  0 -1  0    G = 1    0    0     A' = 1  1  1  0
+ *        0  1  1  0        1/2  1/2  1/2        0  1 -1 -1
+ *        0 -1  1  0        1/2 -1/2  1/2
+ *        0  1  0 -1        0    0    1
+ * Element 4i + j of a transformed tile is plane 4i + j. */
+#define MC_WINOGRAD_PLANES 16
+typedef struct mc_winograd_out_f32 {
+    const float *z; /* products of a tile: channel c of plane t is z[t * plane + c] */
+    int64_t plane, n;
+    float *y[4];                       /* outputs (0,0) (0,1) (1,0) (1,1); NULL: beyond the image */
+    const float *bias, *residual[4];   /* NULL: none */
+    float lo, hi;                      /* y = min(max(Y + bias + residual, lo), hi) */
+} mc_winograd_out_f32;
 
 /* Attention block: MC_ATTENTION_LANES queries side by side; s[t][lane] are the scaled scores of keys t times log2(e), so that
  * the exponential is a power of two. Adds log2(e) * mask[t*mask_t + lane*mask_q] (NULL: none; lanes beyond `lanes` read
@@ -175,6 +194,9 @@ typedef struct mc_kernels_f32 {
     void (*pack)(const float *b, int64_t row, int64_t col, int64_t k, int64_t n, float scale, float *out);
     /* A [m][k] with strides (row, col), one of them 1, into the tier's tiles of rows: out holds (m + 15) * k floats. */
     void (*pack_rows)(const float *a, int64_t row, int64_t col, int64_t m, int64_t k, float *out);
+    /* z[t * plane + c] = (B' d B)_t of channels c < n of the 4 x 4 pixels x. */
+    void (*winograd_in)(const float *const x[16], float *z, int64_t plane, int64_t n);
+    void (*winograd_out)(const mc_winograd_out_f32 *o);
     void (*attention)(const mc_attention_f32 *a);
     /* Block of 32 queries (lanes), [t][32]: p, the exponentials, becomes p / sum[lane], dp becomes scale p (dp - sum over t of p dp). */
     void (*attention_grad)(float *p, float *dp, int64_t t, const float *sum, float scale);

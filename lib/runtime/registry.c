@@ -46,7 +46,8 @@ static void bring_up(mc_backend *b, const mcomp_backend_api *api)
         return;
     }
     if ((api->flags & MCOMP_BACKEND_OWN_MEMORY) &&
-        (api->size < sizeof(mcomp_backend_api) || !api->buffer_alloc || !api->buffer_free || !api->upload || !api->download)) {
+        (api->size < offsetof(mcomp_backend_api, synchronize) + sizeof api->synchronize || !api->buffer_alloc || !api->buffer_free ||
+         !api->upload || !api->download)) {
         mc_error_clear();
         refuse(b, "the plugin owns memory but its table lacks the functions for it");
         return;

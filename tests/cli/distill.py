@@ -158,6 +158,27 @@ def on_texts(d):
     check(e == j["student"]["metric"], "which lies beside it")
 
 
+def cut_from_the_teacher(d):
+    t, v, teacher = f"{d}/t.tsv", f"{d}/v.tsv", f"{d}/te.onnx"
+    exits(0, "train", "--build", "encoder:layers=3,hidden=32,heads=4", "--data", t, "--tokenizer", "train:wordpiece,300", "--max-length", "24", "--epochs", "12", "-o", teacher)
+    common = ("--data", t, "--valid", v, "--max-length", "24")
+    j = answer(0, "distill", teacher, "--student", "teacher", *common, "--epochs", "1", "--lr", "1e-9", "-o", f"{d}/k0.onnx", "--no-control")
+    check(j["agreement_ratio"] == 1 and j["student"]["params"] == j["teacher"]["params"], "a student that is the teacher")
+    tokens = len(json.load(open(f"{d}/te.tokenizer.json"))["model"]["vocab"])
+    j = answer(0, "distill", teacher, "--student", f"teacher:layers=0+2,hidden=16,heads=2,ffn=48,vocab={tokens - 20}", *common, "--epochs", "8", "--lr", "0.003", "-o", f"{d}/k1.onnx")
+    check(j["student"]["metric"]["value"] > 0.85 and j["student"]["params"] < j["teacher"]["params"] / 3, f"layers, widths and vocabulary: {j['student']['metric']} {j['student']['params']}")
+    vocab = json.load(open(f"{d}/k1.tokenizer.json"))["model"]["vocab"]
+    check(len(vocab) == tokens - 20 and sorted(vocab.values()) == list(range(tokens - 20)) and "[CLS]" in vocab, "the tokenizer is smaller, its ids without gaps")
+    e = answer(0, "eval", f"{d}/k1.onnx", "--data", v, "--max-length", "24")["metric"]
+    check(e == j["student"]["metric"], "and lies beside the student")
+    r = exits(2, "distill", teacher, "--student", "teacher:vocab=10", *common, "-o", f"{d}/k2.onnx")
+    check("too few" in r.stderr, f"a vocabulary that is too small: {r.stderr.strip()!r}")
+    exits(2, "distill", teacher, "--student", "teacher:layers=0+7", *common, "-o", f"{d}/k2.onnx")
+    exits(1, "distill", teacher, "--student", "teacher:hiden=8", *common, "-o", f"{d}/k2.onnx")
+    r = exits(3, "distill", f"{d}/tt.onnx", "--student", "teacher:layers=0", *common, "-o", f"{d}/k2.onnx")
+    check("encoder" in r.stderr and not os.path.exists(f"{d}/k2.onnx"), f"a teacher that is no encoder: {r.stderr.strip()!r}")
+
+
 def errors(d):
     a, t, x = f"{d}/a.npz", f"{d}/teacher.onnx", f"{d}/x.onnx"
     exits(1, "distill", "--data", a, "-o", x)
@@ -195,6 +216,7 @@ def main():
         no_labels(d)
         interrupted(d)
         on_texts(d)
+        cut_from_the_teacher(d)
         errors(d)
     print(f"# {time.time() - start:.0f} s")
     sys.exit(bool(failures))

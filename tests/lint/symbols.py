@@ -43,6 +43,11 @@ def main():
         for n in sorted(names - headers):
             bad += 1
             print(f"symbols: {n} is in {what} but not in the headers")
+    installed = (ROOT / "include/mcomp/meson.build").read_text()
+    for path in sorted((ROOT / "include/mcomp").glob("*.h*")):
+        if f"'{path.name}'" not in installed:
+            bad += 1
+            print(f"symbols: {path.name} is not installed: include/mcomp/meson.build lacks it")
     tried = (ROOT / "tests/abi/sizes.c").read_text()
     for path in (ROOT / "include/mcomp").glob("*.h"):  # what the library itself hands to callbacks has its length always
         for name in re.findall(r"typedef struct (\w+) \{[^\n]*\n\s*uint32_t size;", path.read_text()) if path.name != "backend.h" else []:

@@ -13,6 +13,7 @@ from ._lib import version
 from .calibrator import CalibrationInfo, Calibrator
 from .context import BackendInfo, Context, MachineInfo, default_context, machine_info
 from .dataset import Dataset
+from .distiller import Distiller, DistillerInfo
 from .dtypes import bfloat16, from_bfloat16, to_bfloat16
 from .errors import *  # noqa: F401,F403
 from .errors import Error
@@ -27,7 +28,7 @@ __version__ = _lib._ffi.MCOMP_VERSION_STRING
 library_path = _lib.path
 
 __all__ = sorted([n for n, v in vars(errors).items() if isinstance(v, type) and issubclass(v, Error)] + [
-    "BackendInfo", "BenchResult", "Bound", "CalibrationInfo", "Calibrator", "Context", "Dataset", "Exec", "Graph", "GraphInfo", "KernelInfo",
+    "BackendInfo", "BenchResult", "Bound", "CalibrationInfo", "Calibrator", "Context", "Dataset", "Distiller", "DistillerInfo", "Exec", "Graph", "GraphInfo", "KernelInfo",
     "MachineInfo", "NodeInfo", "PlanInfo", "Port", "QuantizedNode", "Quantizer", "Session", "Tokenizer", "TrainEvent", "TrainResult",
     "Trainer", "TrainerInfo", "Unsupported", "bfloat16", "build", "default_context",
     "from_bfloat16", "library_path", "machine_info", "quantize", "to_bfloat16", "version"])

@@ -141,6 +141,8 @@ class mcomp_load_options(Structure):
         ("arch", c_char_p),
         ("config", c_char_p),
         ("seed", c_uint64),
+        ("copy", c_int32),
+        ("verify", c_int32),
     ]
 
 
@@ -513,6 +515,8 @@ FUNCTIONS = {
     "mcomp_distiller_attach": (c_int32, [c_void_p, c_void_p]),
     # int32_t mcomp_distiller_create(mcomp_distiller **out, mcomp_context *ctx, const mcomp_graph *teacher, const mcomp_distiller_options *options)
     "mcomp_distiller_create": (c_int32, [POINTER(c_void_p), c_void_p, c_void_p, POINTER(mcomp_distiller_options)]),
+    # int32_t mcomp_distiller_cut(mcomp_graph **out, mcomp_tokenizer **tokenizer, mcomp_distiller *d, const char *spec, mcomp_dataset *data)
+    "mcomp_distiller_cut": (c_int32, [POINTER(c_void_p), POINTER(c_void_p), c_void_p, c_char_p, c_void_p]),
     # void mcomp_distiller_destroy(mcomp_distiller *d)
     "mcomp_distiller_destroy": (None, [c_void_p]),
     # int32_t mcomp_distiller_fit(mcomp_train_result *student_result, mcomp_train_result *control_result, mcomp_distiller *d, const mcomp_graph *student, const mcomp_trainer_options *options, mcomp_dataset *train, mcomp_dataset *valid)

@@ -42,6 +42,29 @@ def _event(e):
                       e.metric if valid else None, text(e.metric_name) if valid else None, text(e.path) if e.kind == 2 else None, e.peak_bytes)
 
 
+def _options(progress, fields):
+    """mcomp_trainer_options and the callback it holds (keep it as long)."""
+    if "progress_payload" in fields:
+        raise errors.ArgumentError("is of no use here: progress can be any callable", where="progress_payload")
+    o = options(_ffi.mcomp_trainer_options, fields)
+
+    def see(payload, event):
+        try:
+            return 1 if progress(_event(event[0])) else 0
+        except BaseException as e:
+            keep_exception(e)
+            return 1
+
+    callback = _ffi.mcomp_train_progress_fn(see) if progress else None
+    if callback:
+        o.progress = callback
+    return o, callback
+
+
+def _result(r):
+    return TrainResult(*(bool(getattr(r, n)) if n in TrainResult._flags else getattr(r, n) for n in TrainResult._fields))
+
+
 class Trainer(Exclusive):
     """Trains a clone of `graph`. Keywords are the fields of mcomp_trainer_options: loss, optimizer, lr, epochs, batch, freeze, checkpoint, resume ...
     progress(event) is called with TrainEvents; what it returns other than None or 0 (or an exception) ends the training after a checkpoint.
@@ -54,20 +77,7 @@ class Trainer(Exclusive):
 
     def __init__(self, graph, *, progress=None, context=None, **fields):
         super().__init__()
-        if "progress_payload" in fields:
-            raise errors.ArgumentError("is of no use here: progress can be any callable", where="progress_payload")
-        o = options(_ffi.mcomp_trainer_options, fields)
-
-        def see(payload, event):
-            try:
-                return 1 if progress(_event(event[0])) else 0
-            except BaseException as e:
-                keep_exception(e)
-                return 1
-
-        callback = _ffi.mcomp_train_progress_fn(see) if progress else None
-        if callback:
-            o.progress = callback
+        o, callback = _options(progress, fields)
         parent, model = (context or graph.context)._open(), graph._open()
         self.context, self._ports = context or graph.context, graph.inputs
         self._raw = Raw("mcomp_trainer_create", "mcomp_trainer_destroy", (parent.pointer, model.pointer, o), parents=(parent,), keep=(callback,))
@@ -96,7 +106,7 @@ class Trainer(Exclusive):
             else:
                 with valid._alone() as v:
                     check(lib.mcomp_trainer_fit(r, raw.pointer, t.pointer, v.pointer), "mcomp_trainer_fit")
-        return TrainResult(*(bool(getattr(r, n)) if n in TrainResult._flags else getattr(r, n) for n in TrainResult._fields))
+        return _result(r)
 
     def graph(self):
         """The model with the trained weights: those of the best epoch after fit, the current ones after step."""

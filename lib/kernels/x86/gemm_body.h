@@ -116,8 +116,8 @@ static __attribute__((noinline)) void gemm_one_row(const gemm_tile *g)
     MC_UNROLL for (int p = 0; p < GEMM_WIDE; p++) gemm_put(g, sum[p], 0, p, 0, g->finish);
 }
 
-/* All rows and columns over one block of the inner dimension. */
-static void gemm_block(const mc_gemm_f32 *g, const gemm_tile *block)
+/* All rows and columns over one block of the inner dimension; after: the weights that follow. */
+static void gemm_block(const mc_gemm_f32 *g, const gemm_tile *block, const float *after)
 {
     gemm_tile t = *block;
     const int64_t tiles = (g->m + GEMM_ROWS - 1) / GEMM_ROWS, packed = GEMM_ROWS * g->k; /* packed: floats of a tile */
@@ -125,7 +125,7 @@ static void gemm_block(const mc_gemm_f32 *g, const gemm_tile *block)
         const int64_t left = g->n - j;
         const int one = g->m == 1 && left >= 16 * GEMM_WIDE, full = left >= 16 * GEMM_PANELS;
         const int64_t columns = one ? 16 * GEMM_WIDE : full ? 16 * GEMM_PANELS : left < 16 ? left : 16;
-        const float *next = block->b + (j + columns < g->n ? (j + columns) / 16 * g->b_panel : t.taps * t.k * g->b_row);
+        const float *next = j + columns < g->n ? block->b + (j + columns) / 16 * g->b_panel : after;
         t.b = block->b + j / 16 * g->b_panel;
         t.c = block->c + j;
         t.a = block->a;
@@ -159,15 +159,16 @@ void MC_K(gemm)(const mc_gemm_f32 *g)
     t.accumulate = g->accumulate;
     for (int64_t t0 = 0; t0 < g->taps; t0 += group)
         for (int64_t k0 = 0; k0 < g->k || k0 == 0; k0 += GEMM_BLOCK) {
+            const int last = t0 + group >= g->taps && k0 + GEMM_BLOCK >= g->k;
             t.taps = g->taps - t0 < group ? g->taps - t0 : group;
             t.k = g->k - k0 < GEMM_BLOCK ? g->k - k0 : GEMM_BLOCK;
             t.tap = g->tap ? g->tap + t0 : NULL;
             t.a = g->a + k0 * t.a_col;
             t.b = g->b + (t0 * g->k + k0) * g->b_row;
-            t.finish = g->finish && t0 + group >= g->taps && k0 + GEMM_BLOCK >= g->k;
+            t.finish = g->finish && last;
             t.bias = t.finish ? g->bias : NULL;
             t.r = t.finish ? g->residual : NULL;
-            gemm_block(g, &t);
+            gemm_block(g, &t, last && g->ahead ? g->ahead : t.b + t.taps * t.k * g->b_row);
             t.accumulate = 1;
         }
 }

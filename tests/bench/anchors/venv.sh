@@ -3,5 +3,5 @@
 set -eu
 dir=${1:?usage: sh venv.sh DIR}
 python3 -m venv "$dir"
-"$dir/bin/pip" -q install torch transformers onnx onnx_ir onnxruntime tokenizers numpy
+"$dir/bin/pip" -q install torch torchvision transformers onnx onnx_ir onnxscript onnxruntime tokenizers numpy
 "$dir/bin/python" -c 'import onnxruntime, torch; print("onnxruntime", onnxruntime.__version__, "torch", torch.__version__)'

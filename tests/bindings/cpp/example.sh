@@ -1,10 +1,14 @@
 #!/bin/sh
-# examples/cpp built as its head says, by each C++ compiler there is, against the pkg-config file of a build folder, and run: on a model that
-# it builds, and where there is test data on a real one. sh example.sh SOURCE BUILD
+# examples/cpp built as its head says, by each C++ compiler there is, against the library as it is installed, then against the build folder,
+# and run: on a model that it builds, and where there is test data on a real one. sh example.sh SOURCE BUILD
 set -eu
-export PKG_CONFIG_PATH="$2/meson-uninstalled" LD_LIBRARY_PATH="$2/lib"
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
+meson install -C "$2" --no-rebuild --quiet --destdir "$tmp/root" >"$tmp/said" 2>&1 || { cat "$tmp/said"; exit 1; }
+pc=$(find "$tmp/root" -name libmcomp.pc)
+lib=$(dirname "$(find "$tmp/root" -name libmcomp.so)")
+[ -n "$pc" ]
+export PKG_CONFIG_PATH="${pc%/*}" PKG_CONFIG_SYSROOT_DIR="$tmp/root" LD_LIBRARY_PATH="$lib"
 integers() { # the line of the scheme says that every node runs on integers, the next that the output stayed
     grep -q "scheme int8, 3 of 3 nodes on integers" "$tmp/said" && awk '/largest difference/ { ok = $(NF - 1) < 5 } END { exit !ok }' "$tmp/said"
 }
@@ -30,5 +34,6 @@ for cxx in g++ clang++; do
         cat "$tmp/said"
         integers
     fi
+    export PKG_CONFIG_PATH="$2/meson-uninstalled" LD_LIBRARY_PATH="$2/lib" PKG_CONFIG_SYSROOT_DIR=
 done
 [ "$n" -gt 0 ] || { echo "SKIPPED: no C++ compiler"; exit 77; }

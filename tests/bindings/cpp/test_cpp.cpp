@@ -53,6 +53,12 @@ void right(TensorView y)
     ck_assert(y.elements<float>().copy() == want);
 }
 
+void right_without_copy(TensorView y)
+{
+    const Span<const float> v = y.elements<float>();
+    ck_assert(v.size() == 4 && v[0] == 29 && v[1] == 21 && v[2] == 13 && v[3] == 5);
+}
+
 /* What f throws must be an Error of this code, with something to read. */
 template <class F> Error fails(int32_t code, F &&f)
 {
@@ -147,6 +153,23 @@ START_TEST(graph_and_run)
 }
 END_TEST
 
+START_TEST(runs_allocate_nothing)
+{
+    const Context ctx;
+    const Session s(ctx, tiny(ctx));
+    Exec e(s);
+    const Tensor x = ones();
+    const Views in{x};
+    e.run({x});
+    const long before = allocations();
+    for (int i = 0; i < 100; i++) {
+        right_without_copy(e.run({x})[0]);
+        right_without_copy(e.run(in)[0]);
+    }
+    ck_assert_int_eq(allocations(), before);
+}
+END_TEST
+
 START_TEST(attributes)
 {
     const Context ctx;
@@ -208,7 +231,9 @@ START_TEST(ownership)
     Session moved = std::move(s);
     Exec f = std::move(e);
     right(f.run({taken})[0]);
-    ctx = std::move(ctx);
+    Context &same = ctx;
+    ctx = std::move(same);
+    ck_assert(same.threads() >= 1);
 }
 END_TEST
 
@@ -288,7 +313,6 @@ START_TEST(distil)
     const Context ctx;
     const Graph g = mlp(ctx);
     Dataset d = numbers(ctx, g, 200), v = numbers(ctx, g, 50);
-    ck_assert(d.at(0).label >= 0 && v.at(0).label >= 0);
     TrainerOptions o;
     o.epochs = 2;
     DistillerOptions how;
@@ -299,6 +323,15 @@ START_TEST(distil)
     const Distiller::Results r = teacher.fit(g, o, d, &v);
     ck_assert(r.student.epochs == 2 && r.control.epochs == 2);
     ck_assert(teacher.student().info().n_nodes == g.info().n_nodes && teacher.control().info().n_nodes == g.info().n_nodes);
+    try {
+        teacher.cut("teacher:layers=0");
+        ck_abort_msg("an mlp has no layers to cut");
+    } catch (const Error &e) {
+        ck_assert_int_eq(e.code(), MCOMP_UNSUPPORTED);
+    }
+    Dataset part = numbers(ctx, g, 200);
+    part.split(true);
+    ck_assert(part.size() > 5 && part.size() < 60);
     Trainer t(ctx, g, o);
     teacher.attach(t);
     ck_assert(t.fit(d, &v).epochs == 2);
@@ -387,7 +420,7 @@ int main()
 {
     Suite *suite = suite_create("cpp");
     TCase *c = tcase_create("cpp");
-    for (const TTest *t : {tensors, graph_and_run, attributes, errors, ownership, quantize, train, distil, tokenizer, callbacks_throw, two_files})
+    for (const TTest *t : {tensors, graph_and_run, runs_allocate_nothing, attributes, errors, ownership, quantize, train, distil, tokenizer, callbacks_throw, two_files})
         tcase_add_test(c, t);
     suite_add_tcase(suite, c);
     SRunner *r = srunner_create(suite);

@@ -99,10 +99,6 @@ static mcomp_graph *fit(mcomp_distiller *d, const mcomp_graph *student, const mc
 {
     mcomp_graph *out = NULL;
     mcomp_dataset *train = data_of(student, SAMPLES, net_fetch), *valid = data_of(student, 40, net_fetch);
-    int64_t label;
-    const mcomp_tensor *x;
-    mc_ck_ok(mcomp_dataset_get(train, 0, 1, &x, &label)); /* a callback's labels are known once it was asked */
-    mc_ck_ok(mcomp_dataset_get(valid, 0, 1, &x, &label));
     mc_ck_ok(mcomp_distiller_fit(NULL, NULL, d, student, o, train, valid));
     mc_ck_ok(mcomp_distiller_graph(&out, d, which));
     mcomp_dataset_destroy(train);
@@ -214,9 +210,6 @@ START_TEST(resume)
     whole[0] = fit(d, start, &to, 0);
     mc_ck_ok(mcomp_distiller_graph(&whole[1], d, 1));
     mcomp_dataset *train = data_of(start, SAMPLES, net_fetch), *valid = data_of(start, 40, net_fetch);
-    const mcomp_tensor *x;
-    mc_ck_ok(mcomp_dataset_get(train, 0, 1, &x, NULL));
-    mc_ck_ok(mcomp_dataset_get(valid, 0, 1, &x, NULL));
     int64_t at = 9;
     to.checkpoint = path;
     to.resume = 1;
@@ -264,9 +257,6 @@ START_TEST(bad_input)
     mcomp_graph *teacher = net_mlp(ctx, 0.0f), *two = with_classes(2, 1.0f), *huge = with_classes(3, 1e6f), *out = NULL;
     mcomp_dataset *rows = data_of(teacher, SAMPLES, net_fetch), *few = data_of(teacher, 30, net_fetch), *bare = data_of(teacher, SAMPLES, unlabelled);
     mcomp_trainer_options to = short_training();
-    const mcomp_tensor *x;
-    mc_ck_ok(mcomp_dataset_get(rows, 0, 1, &x, NULL));
-    mc_ck_ok(mcomp_dataset_get(few, 0, 1, &x, NULL));
     o.temperature = 0.0;
     mc_ck_fails(mcomp_distiller_create(&d, ctx, teacher, &o), MCOMP_RANGE);
     o = defaults();
@@ -313,8 +303,6 @@ START_TEST(no_labels)
     mcomp_graph *teacher = taught_net(), *start = net_mlp(ctx, 0.0f);
     mcomp_distiller *d = distiller_of(teacher, &o);
     mcomp_dataset *bare = data_of(start, SAMPLES, unlabelled), *valid = data_of(start, 200, net_fetch);
-    const mcomp_tensor *x;
-    mc_ck_ok(mcomp_dataset_get(valid, 0, 1, &x, NULL));
     mc_ck_ok(mcomp_distiller_fit(&r, NULL, d, start, &to, bare, valid));
     ck_assert_double_gt(r.best_metric, 0.75);
     mcomp_dataset_destroy(bare);

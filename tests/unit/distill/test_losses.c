@@ -30,6 +30,23 @@ static double logits(const double *z, const double *v, double t)
     return t * t * loss / N;
 }
 
+/* Labels of the rows. */
+static int64_t label_of(int i) { return (i * 3 + 1) % C; }
+
+static double dkd(const double *z, const double *v, double t)
+{
+    double loss = 0.0, p[C], q[C];
+    for (int i = 0; i < N; i++) {
+        const int y = (int)label_of(i);
+        softmax(z + i * C, t, p);
+        softmax(v + i * C, t, q);
+        loss += q[y] * log(q[y] / p[y]) + (1.0 - q[y]) * log((1.0 - q[y]) / (1.0 - p[y]));
+        for (int k = 0; k < C; k++)
+            if (k != y) loss += 8.0 * q[k] / (1.0 - q[y]) * log(q[k] / (1.0 - q[y]) / (p[k] / (1.0 - p[y])));
+    }
+    return t * t * loss / N;
+}
+
 static double mse(const double *z, const double *v, double t)
 {
     double loss = 0.0;
@@ -42,7 +59,7 @@ static const struct {
     const char *name;
     formula f;
     double temperature;
-} rows[] = {{"logits", logits, 1.0}, {"logits", logits, 2.0}, {"logits", logits, 7.5}, {"mse", mse, 1.0}};
+} rows[] = {{"logits", logits, 1.0}, {"logits", logits, 2.0}, {"logits", logits, 7.5}, {"mse", mse, 1.0}, {"dkd", dkd, 1.0}, {"dkd", dkd, 4.0}};
 
 /* Outputs: the loss, its gradient in the student's scores. */
 static mc_graph *graph_of(const char *name, double temperature)
@@ -53,6 +70,8 @@ static mc_graph *graph_of(const char *name, double temperature)
     mc_loss_site s = {.g = g, .out = &z, .n_out = 1};
     const mc_type type = {.dtype = MCOMP_F32, .rank = 2, .dim = {N, C}};
     mc_kd_site k = {.s = &s, .student = z, .teacher = mc_loss_input(&s, "v", &type), .temperature = temperature};
+    const mc_type labels = {.dtype = MCOMP_I64, .rank = 1, .dim = {N}};
+    if (strcmp(name, "dkd") == 0) (void)mc_loss_target(&s, &labels);
     mc_value *loss = mc_kd_find(name)->emit(&k);
     mc_ck_ok(s.status);
     mc_ck_ok(mc_gradient(g, loss, 1, &z, &grad));
@@ -66,6 +85,7 @@ static mc_graph *graph_of(const char *name, double temperature)
 
 static void fill(const mc_test_set *in, double *z, double *v, uint64_t seed, double spread)
 {
+    for (int i = 0; in->n > 2 && i < N; i++) ((int64_t *)in->t[2]->data)[i] = label_of(i);
     for (int i = 0; i < N * C; i++) {
         ((float *)in->t[0]->data)[i] = (float)(spread * (double)mc_test_random(&seed));
         ((float *)in->t[1]->data)[i] = (float)(spread * (double)mc_test_random(&seed));
@@ -80,7 +100,6 @@ START_TEST(value_and_gradient)
     const double t = rows[_i].temperature, eps = 1e-5;
     mc_graph *g = graph_of(rows[_i].name, t);
     mc_test_set in = mc_test_inputs(g, 1, 1, NULL, 0);
-    ck_assert_int_eq(in.n, 2);
     fill(&in, z, v, 11, 3.0);
     mc_test_set out = mc_test_interp(g, &in), fast = mc_test_session(g, &in, NULL);
     const double want = rows[_i].f(z, v, t);
@@ -115,7 +134,7 @@ END_TEST
 START_TEST(far_apart)
 {
     double z[N * C], v[N * C];
-    mc_graph *g = graph_of("logits", 1.0);
+    mc_graph *g = graph_of(_i ? "dkd" : "logits", 1.0);
     mc_test_set in = mc_test_inputs(g, 1, 1, NULL, 0);
     fill(&in, z, v, 5, 1e4);
     mc_test_set out = mc_test_session(g, &in, NULL);
@@ -123,6 +142,24 @@ START_TEST(far_apart)
     for (int i = 0; i < N * C; i++) ck_assert(isfinite(((float *)out.t[1]->data)[i]));
     mc_test_set_free(&out);
     mc_test_set_free(&in);
+    mc_graph_destroy(g);
+}
+END_TEST
+
+START_TEST(dkd_refuses)
+{
+    mc_graph *g = NULL;
+    mc_ck_ok(mc_graph_create(&g, "loss"));
+    mc_value *z = mc_test_input(g, "z", MCOMP_F32, 2, (const int64_t[]){N, 2}), *wide = mc_test_input(g, "w", MCOMP_F32, 2, (const int64_t[]){N, C});
+    mc_loss_site s = {.g = g, .out = &z, .n_out = 1};
+    mc_kd_site k = {.s = &s, .student = z, .teacher = z, .temperature = 1.0};
+    ck_assert_ptr_null(mc_kd_find("dkd")->emit(&k));
+    ck_assert_int_eq(s.status, MCOMP_UNSUPPORTED); /* two classes */
+    s.status = MCOMP_OK;
+    mc_error_clear();
+    k.student = k.teacher = wide;
+    ck_assert_ptr_null(mc_kd_find("dkd")->emit(&k));
+    ck_assert_int_eq(s.status, MCOMP_ARGUMENT); /* no labels */
     mc_graph_destroy(g);
 }
 END_TEST
@@ -148,7 +185,8 @@ int main(void)
     Suite *s = suite_create("distill/losses");
     TCase *t = tcase_create("all");
     tcase_add_loop_test(t, value_and_gradient, 0, (int)(sizeof rows / sizeof *rows));
-    tcase_add_test(t, far_apart);
+    tcase_add_loop_test(t, far_apart, 0, 2);
+    tcase_add_test(t, dkd_refuses);
     tcase_add_test(t, lists);
     suite_add_tcase(s, t);
     return mc_test_main(s);
