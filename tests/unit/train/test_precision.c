@@ -1,6 +1,7 @@
 /* Precision bf16: which products run in it, how close sessions and trainings stay to float, equal bits for all thread counts and with a
  * resume, what is refused. */
 #include <mcomp/build.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "net.h"
