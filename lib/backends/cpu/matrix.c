@@ -205,7 +205,8 @@ static void cut(matrix_work *w)
     const mc_cpu_matrix *p = w->p;
     const sizes *z = sizes_of(w->s);
     const double one = (double)p->m * (double)p->n * (double)p->k;
-    const int whole = w->batches == 1 && p->m >= 4 * z->rows && packed_floats(w->s, p->n, p->k) <= WHOLE; /* B will be packed before */
+    /* B will be packed before: more rows of blocks than one task packs for, and no parts of the inner dimension. */
+    const int whole = !p->split && w->batches == 1 && p->m >= 4 * z->rows && packed_floats(w->s, p->n, p->k) <= WHOLE;
     const int64_t columns = whole ? z->wide : z->columns;
     w->columns = even(p->n, (p->n + columns - 1) / columns, 32);
     w->rows = rows_of(z, p->m, (p->n + w->columns - 1) / w->columns);

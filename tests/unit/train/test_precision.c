@@ -149,6 +149,48 @@ START_TEST(close_to_float)
 }
 END_TEST
 
+/* The gradient of a large weight: blocks of C with parts of the inner dimension. One step of gradient descent is the gradient. */
+START_TEST(gradient_of_a_large_weight)
+{
+    enum { ROWS = 2048, WIDTH = 1024, UNITS = 600 };
+    mcomp_graph *g = NULL, *result[2];
+    mcomp_tensor *x = random_matrix(ROWS, WIDTH, 5), *label = NULL;
+    double worst = 0.0, largest = 0.0;
+    mc_ck_ok(mcomp_graph_create(&g, ctx, "wide", 17));
+    mc_ck_ok(mcomp_graph_add_input(g, "x", MCOMP_F32, 2, (const int64_t[]){-1, WIDTH}, (const char *const[]){"N", NULL}));
+    net_weight(g, "w1", 2, (const int64_t[]){WIDTH, UNITS}, 1, 0.03f, 0.0f);
+    net_weight(g, "w2", 2, (const int64_t[]){UNITS, CLASSES}, 2, 0.1f, 0.0f);
+    net_node(g, "MatMul", "fc1", "x", "w1", NULL, "z");
+    net_node(g, "Tanh", "act", "z", NULL, NULL, "h");
+    net_node(g, "MatMul", "fc2", "h", "w2", NULL, "y");
+    mc_ck_ok(mcomp_graph_add_output(g, "y"));
+    mc_ck_ok(mcomp_tensor_create(&label, MCOMP_I64, 1, (const int64_t[]){ROWS}));
+    for (int64_t i = 0; i < ROWS; i++) ((int64_t *)mcomp_tensor_data(label))[i] = i % CLASSES;
+    o.optimizer = "sgd";
+    o.lr = 1.0;
+    o.weight_decay = o.clip_norm = 0.0;
+    for (int i = 0; i < 2; i++) {
+        float loss;
+        o.precision = i ? "f32" : "bf16";
+        mcomp_trainer *t = net_trainer(ctx, g, &o);
+        mc_ck_ok(mcomp_trainer_step(&loss, t, 1, (const mcomp_tensor *const[]){x}, label));
+        mc_ck_ok(mcomp_trainer_graph(&result[i], t));
+        mcomp_trainer_destroy(t);
+    }
+    const float *before = mc_graph_find_value(g->g, "w1")->init->data, *low = mc_graph_find_value(result[0]->g, "w1")->init->data;
+    const float *full = mc_graph_find_value(result[1]->g, "w1")->init->data;
+    for (int64_t i = 0; i < (int64_t)WIDTH * UNITS; i++) {
+        worst = fmax(worst, fabs((double)low[i] - (double)full[i]));
+        largest = fmax(largest, fabs((double)full[i] - (double)before[i]));
+    }
+    ck_assert_msg(worst < 0.02 * largest && worst > 0.0, "gradients differ by %g of %g", worst, largest);
+    for (int i = 0; i < 2; i++) mcomp_graph_destroy(result[i]);
+    mcomp_graph_destroy(g);
+    mcomp_tensor_destroy(x);
+    mcomp_tensor_destroy(label);
+}
+END_TEST
+
 START_TEST(threads_do_not_matter)
 {
     float loss[6];
@@ -221,6 +263,7 @@ int main(void)
     if (mc_cpu_has_bf16()) {
         tcase_add_loop_test(t, sessions, 0, (int)(sizeof cases / sizeof *cases));
         tcase_add_test(t, close_to_float);
+        tcase_add_test(t, gradient_of_a_large_weight);
         tcase_add_test(t, threads_do_not_matter);
         tcase_add_test(t, resumes_to_the_byte);
     }
