@@ -338,11 +338,12 @@ func (o DatasetOptions) c(m *memory) (*C.mcomp_dataset_options, error) {
 
 // SessionOptions is mcomp_session_options: what is zero is the default.
 type SessionOptions struct {
-	Threads  int32
-	Backend  string
-	Profile  bool
-	MaxPlans int32
-	NoFusion bool
+	Threads   int32
+	Backend   string
+	Profile   bool
+	MaxPlans  int32
+	NoFusion  bool
+	Precision string
 }
 
 func (o SessionOptions) c(m *memory) (*C.mcomp_session_options, error) {
@@ -355,6 +356,7 @@ func (o SessionOptions) c(m *memory) (*C.mcomp_session_options, error) {
 	c.profile = flag(o.Profile)
 	c.max_plans = C.int32_t(o.MaxPlans)
 	c.no_fusion = flag(o.NoFusion)
+	c.precision = m.optional(o.Precision)
 	return c, m.failed
 }
 

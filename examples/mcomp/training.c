@@ -196,7 +196,7 @@ const cli_opt cli_training_opts[] = {
     {"metric", OPT_VALUE, "accuracy|macro_f1|loss|auc|mse|perplexity"},
     {"patience", OPT_VALUE, "N  stops after N validations without a better metric"},
     {"keep-last", OPT_FLAG, "writes the last epoch's model, not the best one"},
-    {"precision", OPT_VALUE, "f32"},
+    {"precision", OPT_VALUE, "f32|bf16  of matrix products; bf16 rounds their operands (where the CPU has it)"},
     {"freeze", OPT_MULTI, "PATTERN  weights that stay as they are"},
     {"no-shuffle", OPT_FLAG, "samples in their order"},
     {"checkpoint-every", OPT_VALUE, "N  updates between checkpoints (default: each epoch)"},

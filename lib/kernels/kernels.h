@@ -9,6 +9,7 @@
 #define MC_KERNELS_H
 
 #include "base/cpu.h"
+#include "kernels/bf16.h"
 #include "kernels/f32.h"
 #include "kernels/int8.h"
 #include "kernels/math_f32.h"
@@ -16,6 +17,7 @@
 typedef struct mc_kernels {
     mc_kernels_f32 f32;
     mc_kernels_int8 int8;
+    mc_kernels_bf16 bf16;
 } mc_kernels;
 
 /* Table of a tier, clamped to what the CPU has. Built once; never fails. */

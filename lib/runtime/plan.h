@@ -146,7 +146,8 @@ typedef struct mc_session_backend {
 struct mcomp_session {
     atomic_int refs;        /* the handle, and one an exec */
     int32_t no_fusion, profile, max_plans;
-    int32_t references, reserved; /* 1: no programs, kernel steps run the operator's reference */
+    int32_t references;     /* 1: no programs, kernel steps run the operator's reference */
+    int32_t bf16;           /* 1: matrix products round their operands to BF16 */
     mcomp_context *ctx;
     mc_registry *registry;  /* its lock serialises claim, compile and destroy */
     mc_pool *pool;

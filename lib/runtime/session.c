@@ -115,6 +115,20 @@ done:
 
 /* ---- creation ---- */
 
+int32_t mc_precision_read(int32_t *bf16, const char *want)
+{
+    int32_t st = MCOMP_OK;
+    *bf16 = 0;
+    if (!want || strcmp(want, "f32") == 0) return MCOMP_OK;
+    if (strcmp(want, "bf16") != 0) MC_FAIL(MCOMP_ARGUMENT, "precision", "%.40s is no precision; f32 and bf16 are", want);
+    *bf16 = mc_cpu_has_bf16();
+    if (*bf16) return MCOMP_OK;
+    st = mc_fail(MCOMP_UNSUPPORTED, "precision", "bf16 needs a CPU with AVX512_BF16 or AMX; the tier in use is %s without it", mc_isa_name(mc_cpu_isa()));
+    (void)mc_fail_hint("use precision f32; `mcomp doctor` lists what the CPU has, MCOMP_ISA may hide it");
+done:
+    return st;
+}
+
 /* Fields common to top-level and nested sessions; takes over g. */
 static int32_t set_up(mcomp_session **out, mcomp_context *ctx, mc_graph *g)
 {
@@ -162,6 +176,7 @@ int32_t mc_session_open(mcomp_session **out, mcomp_context *ctx, const mc_graph 
         s->observer = *observer;
         s->has_observer = 1;
     }
+    MC_TRY(mc_precision_read(&s->bf16, o.precision));
     MC_TRY(choose_backends(s, o.backend));
     if (o.threads) MC_TRY(mc_pool_create(&s->own_pool, o.threads));
     s->pool = s->own_pool ? s->own_pool : mc_context_pool(ctx);
@@ -187,6 +202,7 @@ int32_t mc_session_nested(mcomp_session **out, const mcomp_session *parent, cons
     MC_TRY(set_up(&s, parent->ctx, clone));
     s->no_fusion = parent->no_fusion;
     s->references = parent->references;
+    s->bf16 = parent->bf16;
     s->max_plans = parent->max_plans;
     s->pool = parent->pool;
     s->preferred = parent->preferred;

@@ -40,6 +40,8 @@ static int64_t *counter(mcomp_trainer *t, int i, int64_t *copy)
 static const char *const measures[] = {"best_metric", "best_lo", "best_hi"};
 static double *measure(mcomp_trainer *t, int i) { return i == 0 ? &t->best.metric.value : i == 1 ? &t->best.metric.lo : &t->best.metric.hi; }
 
+static const char *precision(const mcomp_trainer *t) { return t->o.precision ? t->o.precision : "f32"; }
+
 int32_t mcomp_trainer_save(mcomp_trainer *t, const char *path)
 {
     int32_t st = MCOMP_OK;
@@ -53,6 +55,7 @@ int32_t mcomp_trainer_save(mcomp_trainer *t, const char *path)
     state = mc_json_object();
     if (!state) MC_TRY(MCOMP_NO_MEMORY);
     for (int i = 0; i < N_COUNTERS; i++) MC_TRY(mc_json_set_int(state, counters[i], *counter(t, i, &copy)));
+    MC_TRY(mc_json_set_string(state, "precision", precision(t)));
     MC_TRY(mc_json_set_int(state, "has_best", t->best.weights != NULL));
     for (int i = 0; i < 3; i++) MC_TRY(mc_json_set_number(state, measures[i], *measure(t, i)));
     MC_TRY(collect(t, &items, &n));
@@ -76,7 +79,11 @@ static int32_t check_state(const mcomp_trainer *t, const mc_json *state, const c
         (void)mc_fail(MCOMP_DATA, path, "the checkpoint was written with %s %lld, now it is %lld", counters[5 + i], (long long)v, (long long)now[i]);
         return mc_fail_hint("resume with the same options, or start afresh without the checkpoint");
     }
-    return MCOMP_OK;
+    const char *was = mc_json_string(mc_json_get(state, "precision"));
+    if (!was) was = "f32"; /* written before there was a choice */
+    if (strcmp(was, precision(t)) == 0) return MCOMP_OK;
+    (void)mc_fail(MCOMP_DATA, path, "the checkpoint was written with precision %.8s, now it is %s", was, precision(t));
+    return mc_fail_hint("resume with the same options, or start afresh without the checkpoint");
 }
 
 int32_t mcomp_trainer_load(mcomp_trainer *t, const char *path)

@@ -29,7 +29,7 @@ static int32_t copy_strings(mcomp_trainer *t)
 
 static int32_t check(const mcomp_trainer_options *o)
 {
-    int32_t st = MCOMP_OK;
+    int32_t st = MCOMP_OK, bf16 = 0;
     if (o->batch < 1 || o->batch > 1 << 20) MC_FAIL(MCOMP_RANGE, "batch", "%d samples a batch", o->batch);
     if (!(o->lr >= 0.0 && o->lr < 1e3)) MC_FAIL(MCOMP_RANGE, "lr", "a learning rate of %g", o->lr);
     if (!(o->momentum >= 0.0 && o->momentum < 1.0)) MC_FAIL(MCOMP_RANGE, "momentum", "%g is not in [0, 1)", o->momentum);
@@ -42,8 +42,7 @@ static int32_t check(const mcomp_trainer_options *o)
     if (o->epochs < 1 || o->max_steps < 0 || o->accumulate < 1 || o->patience < 0 || o->checkpoint_every < 0)
         MC_FAIL(MCOMP_RANGE, "options", "epochs and accumulate are at least 1; max_steps, patience and checkpoint_every cannot be negative");
     if (o->resume && !o->checkpoint) MC_FAIL(MCOMP_ARGUMENT, "resume", "there is no checkpoint to resume from: name one");
-    if (o->precision && strcmp(o->precision, "f32") != 0)
-        MC_FAIL(strcmp(o->precision, "bf16") == 0 ? MCOMP_UNSUPPORTED : MCOMP_ARGUMENT, "precision", "%.40s is not offered by this version; f32 is", o->precision);
+    st = mc_precision_read(&bf16, o->precision);
 done:
     return st;
 }
@@ -165,7 +164,7 @@ int32_t mc_trainer_ready(mcomp_trainer *t)
     mc_step *s = &t->step;
     if (t->ready) return MCOMP_OK;
     MC_TRY(build(t));
-    const mcomp_session_options so = {.size = sizeof so, .profile = t->profile};
+    const mcomp_session_options so = {.size = sizeof so, .profile = t->profile, .precision = t->o.precision};
     MC_TRY(mc_session_open(&t->session, t->ctx, s->g, &so, NULL));
     if (t->session && mcomp_session_n_inputs(t->session) != s->g->n_inputs) MC_FAIL(MCOMP_INTERNAL, "train", "the session lost inputs of the step");
     MC_TRY(mcomp_exec_create(&t->exec, t->session));

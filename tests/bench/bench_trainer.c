@@ -1,4 +1,4 @@
-/* One training step by node: bench_trainer SPEC [batch [length [steps [threads]]]]. Images are 1x28x28, vocabulary 8000, 10 classes. Prints the
+/* One training step by node: bench_trainer SPEC [batch [length [steps [threads [f32|bf16]]]]]. Images are 1x28x28, vocabulary 8000, 10 classes. Prints the
  * median time of a step, the memory of its plan, and the nodes that take most. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +64,7 @@ int main(int argc, char **argv)
     co.threads = argc > 5 ? atoi(argv[5]) : 2;
     (void)mcomp_build_options_init(&bo, sizeof bo);
     (void)mcomp_trainer_options_init(&to, sizeof to);
+    to.precision = argc > 6 ? argv[6] : NULL;
     bo.classes = 10;
     bo.vocab = 8000;
     bo.length = length;

@@ -145,10 +145,30 @@ def errors(d):
                        (("--build", "mlp", "--schedule", "cosin"), "cosine"), (("--build", "mlp", "--metric", "acuracy"), "accuracy"), (("--build", "mlp", "--freeze", "nothing*"), "nothing")):
         r = exits(1, "train", *args, "--data", a, "-o", f"{d}/x.onnx")
         check(word in r.stderr, f"{args[-1]}: the nearest is named: {r.stderr.strip()[-160:]!r}")
-    exits(3, "train", "--build", "mlp", "--precision", "bf16", "--data", a, "-o", f"{d}/x.onnx")
+    exits(1, "train", "--build", "mlp", "--precision", "f16", "--data", a, "-o", f"{d}/x.onnx")
     exits(2, "train", "--build", "cnn", "--data", a, "-o", f"{d}/x.onnx")
     j = answer(4, "train", "--build", "mlp", "--optimizer", "sgd", "--lr", "999", "--clip-norm", "0", "--schedule", "constant", "--warmup", "0", "--epochs", "30", "--data", a, "-o", f"{d}/div.onnx")
     check(j["error"]["name"] == "DIVERGED" and "step" in j["error"]["what"], f"a training that diverges says where: {j.get('error')}")
+
+
+def precision(d):
+    a = f"{d}/p.npz"
+    arrays(a, 200, 3)
+    args = ("train", "--build", "mlp", "--epochs", "2", "--data", a)
+    os.environ["MCOMP_ISA"] = "avx2"
+    r = exits(3, *args, "--precision", "bf16", "-o", f"{d}/none.onnx")
+    check("AVX512_BF16" in r.stderr and not os.path.exists(f"{d}/none.onnx"), f"what the CPU lacks is named: {r.stderr.strip()[-200:]!r}")
+    del os.environ["MCOMP_ISA"]
+    if not answer(0, "doctor")["machine"]["bf16"]:
+        print("# this CPU has no BF16")
+        return
+    full, low = (answer(0, *args, "--precision", p, "-o", f"{d}/{p}.onnx") for p in ("f32", "bf16"))
+    check(full["best"]["metric"]["value"] - low["best"]["metric"]["value"] < 0.15, f"bf16 learns as f32 does: {full['best']} {low['best']}")
+    with open(f"{d}/f32.onnx", "rb") as x, open(f"{d}/bf16.onnx", "rb") as y:
+        check(x.read() != y.read(), "bf16 is another arithmetic")
+    exits(0, "eval", f"{d}/bf16.onnx", "--data", a)
+    r = exits(2, *args, "--epochs", "3", "--precision", "f32", "--resume", "-f", "-o", f"{d}/bf16.onnx")
+    check("precision" in r.stderr, f"a checkpoint of another precision is refused: {r.stderr.strip()[-200:]!r}")
 
 
 def main():
@@ -158,6 +178,7 @@ def main():
         interrupted(d)
         on_texts(d)
         errors(d)
+        precision(d)
     print(f"# {time.time() - start:.0f} s")
     sys.exit(bool(failures))
 

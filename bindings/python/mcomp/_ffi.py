@@ -243,6 +243,7 @@ class mcomp_session_options(Structure):
         ("max_plans", c_int32),
         ("no_fusion", c_int32),
         ("reserved", c_int32),
+        ("precision", c_char_p),
     ]
 
 

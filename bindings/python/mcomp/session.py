@@ -40,7 +40,7 @@ class Session(Handle):
         with mcomp.Session("model.onnx") as session:
             outputs = session.run({"x": array})
 
-    Keywords are the fields of mcomp_session_options: threads (0: the context's pool), backend, profile, max_plans, no_fusion."""
+    Keywords are the fields of mcomp_session_options: threads (0: the context's pool), backend, profile, max_plans, no_fusion, precision ("f32", "bf16")."""
 
     def __init__(self, graph, *, context=None, **fields):
         if not isinstance(graph, Graph):

@@ -16,6 +16,7 @@ static int32_t claim(const mc_node *n, mcomp_claim *out)
     if (!mc_value_const(n->in[1]) && (w->dim[0] < 0 || w->dim[1] < 0 || mc_node_attr(n, "ln_eps"))) return 0;
     const double k = (double)w->dim[mc_attr_i(n, "trans_w", 0) ? 1 : 0], outputs = mc_cpu_guess(y), weights = mc_cpu_guess(w);
     /* One row reads the weights once for one use each: 10 GB/s from the last cache and beyond. */
+    if (mc_attr_i(n, "bf16", 0)) return mc_cpu_claim_product(out, n, outputs, outputs * k);
     const double compute = outputs * k * mc_cpu_mac_ns(), stream = weights * 4.0 / 20.0;
     return mc_cpu_claim_f32(out, "gemm", 1.0, (compute > stream ? compute : stream) + outputs * 0.1);
 }
@@ -31,13 +32,29 @@ static int32_t prepare(mc_cpu_step *s)
     l->k = w->dim[l->trans ? 1 : 0];
     l->n = w->dim[l->trans ? 0 : 1];
     MC_TRY(mc_cpu_epilogue_read(s->node, &l->e));
-    if (mc_value_const(s->node->in[1])) MC_TRY(mc_cpu_pack_weight(s, 1, l->trans, &l->w));
+    if (mc_value_const(s->node->in[1]) && !s->bf16) MC_TRY(mc_cpu_pack_weight(s, 1, l->trans, &l->w));
     else mc_cpu_matrix_scratch(s, l->n, l->k);
 done:
     return st;
 }
 
 static const float *data_of(const mcomp_bk_buffer *b) { return b ? b->data : NULL; }
+
+typedef struct norm_work {
+    const mc_kernels *k;
+    mc_norm_f32 norm;
+} norm_work;
+
+static void norm_range(void *ctx, int64_t begin, int64_t end, int32_t worker)
+{
+    const norm_work *w = ctx;
+    mc_norm_f32 part = w->norm;
+    (void)worker;
+    part.y += begin * part.ld_y;
+    part.x = part.y;
+    part.rows = end - begin;
+    w->k->f32.norm(&part);
+}
 
 static void run_variable(const mc_cpu_step *s, const mcomp_run_args *a, const linear *l)
 {
@@ -48,7 +65,12 @@ static void run_variable(const mc_cpu_step *s, const mcomp_run_args *a, const li
     p.m = mc_cpu_product(y->dims, 0, y->rank - 1);
     p.e.bias = data_of(mc_cpu_in(s, a, 2));
     p.e.residual = data_of(mc_cpu_in(s, a, 3));
+    p.e.layernorm = 0;
     mc_cpu_matrix_run(s, a, &p);
+    if (!l->e.layernorm) return;
+    norm_work norm = {s->kernels, {.y = p.c, .gamma = data_of(mc_cpu_in(s, a, 4)), .beta = data_of(mc_cpu_in(s, a, 5)), .ld_x = p.n, .ld_y = p.n,
+                                .n = p.n, .eps = l->e.ln_eps}};
+    mc_cpu_split(s, a, p.m, p.n, norm_range, &norm);
 }
 
 static int32_t run(const mc_cpu_step *s, const mcomp_run_args *a)

@@ -37,7 +37,7 @@ static int32_t claim(const mc_node *n, mcomp_claim *out)
     if (!m.flat) k = a->dim[a->rank - 1 - m.trans_a] > 0 ? (double)a->dim[a->rank - 1 - m.trans_a] : 64.0;
     for (int32_t i = 0; i < 2; i++) /* scratch of unknown size */
         if (b->dim[b->rank - 1 - (b->rank > 1 ? i : 0)] < 0 && !mc_value_const(n->in[1])) return 0;
-    return mc_cpu_claim_f32(out, "gemm", mc_cpu_guess(y), k * mc_cpu_mac_ns() * 1.1 + 0.1);
+    return mc_cpu_claim_product(out, n, mc_cpu_guess(y), mc_cpu_guess(y) * k * 1.1);
 }
 
 static int32_t prepare(mc_cpu_step *s)
@@ -48,7 +48,7 @@ static int32_t prepare(mc_cpu_step *s)
     if (!m) return MCOMP_NO_MEMORY;
     s->state = m;
     read_node(s->node, m);
-    if (mc_value_const(s->node->in[1]) && b->rank == 2 && !m->flat) MC_TRY(mc_cpu_pack_weight(s, 1, m->trans_b, &m->packed));
+    if (mc_value_const(s->node->in[1]) && b->rank == 2 && !m->flat && !s->bf16) MC_TRY(mc_cpu_pack_weight(s, 1, m->trans_b, &m->packed));
     if (m->flat) mc_cpu_matrix_scratch(s, b->dim[b->rank - 1], mc_cpu_product(a->dim, 0, a->rank - 1));
     else mc_cpu_matrix_scratch(s, m->packed ? 0 : b->dim[b->rank - 1 - m->trans_b], b->dim[b->rank - 2 + m->trans_b]);
 done:

@@ -1,17 +1,24 @@
 /* Products of matrices that change from run to run. A task is a block of C: for each block of the inner dimension, A
  * and B are packed into scratch and multiplied. The blocks of one task, 200 KiB of A, up to 384 KiB of B and
- * 300 KiB of C, share an L2 cache; packing costs some percent of the multiplications. */
+ * 300 KiB of C, share an L2 cache; packing costs some percent of the multiplications.
+ * Products in BF16 are cut the same way, into blocks of other sizes (matrix_bf16.c). */
 #include "backends/cpu/matrix.h"
 
-#define TILE 14      /* rows that the product kernel takes at once */
-#define ROWS (14 * TILE)
+#define ROWS (14 * 14)
 #define COLUMNS 384
 #define INNER 256    /* that of the product kernel: partial sums are the same */
 #define MIN_TASKS 8  /* fewer blocks of C than this: a long inner dimension is cut too */
-#define MIN_SPLIT (2 * INNER)
 #define SMALL 400000 /* multiply-adds from which the pool is worth waking, and that a task should have */
 #define WHOLE (8 << 20) /* floats of a right matrix that is packed as a whole, at most: beyond, tasks pack what they need */
 #define FEW_ROWS 8   /* so few rows read B where it lies rather than pack it */
+
+/* Blocks at most; tile: rows that the product kernel takes at once; wide: columns where all of B is packed before. */
+typedef struct sizes {
+    int64_t tile, rows, columns, wide, inner;
+} sizes;
+static const sizes in_f32 = {14, ROWS, COLUMNS, COLUMNS, INNER};
+static const sizes in_bf16 = {32, MC_CPU_BF16_ROWS, MC_CPU_BF16_COLUMNS, 2048, MC_CPU_BF16_INNER};
+static const sizes *sizes_of(const mc_cpu_step *s) { return s->bf16 ? &in_bf16 : &in_f32; }
 
 typedef struct matrix_work {
     const mc_cpu_step *s;
@@ -21,6 +28,7 @@ typedef struct matrix_work {
     int64_t splits, depth;                            /* parts of the inner dimension */
     int64_t batches, group;                           /* batches of one task */
     const float *packed;
+    const uint16_t *packed16;
     float *part; /* [splits][m][n], or NULL: C itself */
 } matrix_work;
 
@@ -39,19 +47,21 @@ static void copy_rows(const float *a, int64_t ld, int64_t m, int64_t k, float *o
     }
 }
 
-/* Of a matrix k x n in panels; more than WHOLE where the product overflows. */
-static int64_t packed_floats(int64_t n, int64_t k)
+/* Floats that a packed matrix k x n takes; more than WHOLE where the product overflows. */
+static int64_t packed_floats(const mc_cpu_step *s, int64_t n, int64_t k)
 {
     int64_t floats;
+    if (s->bf16) k = mc_bf16_steps(k) * (MC_BF16_DEPTH / 2);
     return __builtin_mul_overflow((n + 15) / 16 * 16, k, &floats) ? INT64_MAX : floats;
 }
 
 void mc_cpu_matrix_scratch(mc_cpu_step *s, int64_t n, int64_t k)
 {
-    const uint64_t parts = (uint64_t)MIN_TASKS * ROWS * COLUMNS;
-    const uint64_t whole = n > 0 && k > 0 && packed_floats(n, k) <= WHOLE ? (uint64_t)packed_floats(n, k) : 0;
+    const sizes *z = sizes_of(s);
+    const uint64_t parts = (uint64_t)(MIN_TASKS * z->rows * z->columns);
+    const uint64_t whole = n > 0 && k > 0 && packed_floats(s, n, k) <= WHOLE ? (uint64_t)packed_floats(s, n, k) : 0;
     s->scratch_bytes = (whole > parts ? whole : parts) * sizeof(float);
-    s->worker_scratch_bytes = (a_floats() + (uint64_t)INNER * COLUMNS) * sizeof(float);
+    s->worker_scratch_bytes = s->bf16 ? MC_CPU_BF16_SCRATCH : (a_floats() + (uint64_t)INNER * COLUMNS) * sizeof(float);
 }
 
 /* Rows i0 .., columns j0 .., inner part k0 .. k1 of one batch into c. */
@@ -118,8 +128,14 @@ static void matrix_task(void *ctx, int64_t task, int32_t worker)
         }
         e.residual = p->e.residual && !w->part ? p->e.residual + (batch * p->m + i0) * p->n + j0 : NULL;
         e.ld_r = p->n;
-        block(w, a, b, w->part ? w->part + part * p->m * p->n : p->c + batch * p->m * p->n, i0, j0, k0, k1, &e,
-              mc_cpu_worker_scratch(w->args, worker));
+        float *c = w->part ? w->part + part * p->m * p->n : p->c + batch * p->m * p->n, *scratch = mc_cpu_worker_scratch(w->args, worker);
+        if (w->s->bf16) {
+            const mc_cpu_block x = {.p = p, .a = a, .b = b, .c = c, .packed = w->packed16, .i0 = i0, .j0 = j0, .k0 = k0, .k1 = k1,
+                                    .m = p->m - i0 < w->rows ? p->m - i0 : w->rows, .n = p->n - j0 < w->columns ? p->n - j0 : w->columns};
+            mc_cpu_block_bf16(w->s, &x, &e, (uint16_t *)(void *)scratch);
+        } else {
+            block(w, a, b, c, i0, j0, k0, k1, &e, scratch);
+        }
     }
 }
 
@@ -129,7 +145,12 @@ static void pack_panels(void *ctx, int64_t begin, int64_t end, int32_t worker)
     const mc_cpu_matrix *p = w->p;
     const int64_t j = begin * MC_GEMM_PANEL, n = (end * MC_GEMM_PANEL < p->n ? end * MC_GEMM_PANEL : p->n) - j;
     (void)worker;
-    w->s->kernels->f32.pack(p->b + j * p->b_col, p->b_row, p->b_col, p->k, n, 1.0f, (float *)w->args->scratch + j * p->k);
+    if (w->s->bf16) {
+        const int64_t next = mc_bf16_steps(p->k) * MC_BF16_TILE;
+        w->s->kernels->bf16.pack_b(p->b + j * p->b_col, p->b_row, p->b_col, p->k, n, next, (uint16_t *)w->args->scratch + begin * next);
+    } else {
+        w->s->kernels->f32.pack(p->b + j * p->b_col, p->b_row, p->b_col, p->k, n, 1.0f, (float *)w->args->scratch + j * p->k);
+    }
 }
 
 static void add_parts(void *ctx, int64_t begin, int64_t end, int32_t worker)
@@ -156,7 +177,7 @@ static int64_t parts(const matrix_work *w, int64_t blocks)
     const double one = (double)p->m * (double)p->n * (double)p->k;
     int64_t most = MIN_TASKS / blocks;
     if (!p->split || w->batches > 1 || most < 2) return 1;
-    if (most > p->k / MIN_SPLIT) most = p->k / MIN_SPLIT;
+    if (most > p->k / (2 * sizes_of(w->s)->inner)) most = p->k / (2 * sizes_of(w->s)->inner);
     while (most > 1 && one / (double)(blocks * most) < SMALL) most--;
     return most < 1 ? 1 : most;
 }
@@ -168,11 +189,11 @@ static void count_blocks(matrix_work *w)
 }
 
 /* Rows of a block: whole tiles; among a few sizes the one that leaves the smallest rest after a multiple of four equal tasks. */
-static int64_t rows_of(int64_t m, int64_t column_blocks)
+static int64_t rows_of(const sizes *z, int64_t m, int64_t column_blocks)
 {
-    int64_t rows = even(m, (m + ROWS - 1) / ROWS, TILE), least = m;
-    for (int64_t r = ROWS; r >= ROWS / 4 * 3; r -= TILE)
-        if (m >= 4 * ROWS && m / r * column_blocks % 4 == 0 && m % r < least) {
+    int64_t rows = even(m, (m + z->rows - 1) / z->rows, z->tile), least = m;
+    for (int64_t r = z->rows; r >= z->rows / 4 * 3; r -= z->tile)
+        if (m >= 4 * z->rows && m / r * column_blocks % 4 == 0 && m % r < least) {
             rows = r;
             least = m % r;
         }
@@ -182,18 +203,22 @@ static int64_t rows_of(int64_t m, int64_t column_blocks)
 static void cut(matrix_work *w)
 {
     const mc_cpu_matrix *p = w->p;
+    const sizes *z = sizes_of(w->s);
     const double one = (double)p->m * (double)p->n * (double)p->k;
-    w->columns = even(p->n, (p->n + COLUMNS - 1) / COLUMNS, 32);
-    w->rows = rows_of(p->m, (p->n + w->columns - 1) / w->columns);
+    /* B will be packed before: more rows of blocks than one task packs for, and no parts of the inner dimension. */
+    const int whole = !p->split && w->batches == 1 && p->m >= 4 * z->rows && packed_floats(w->s, p->n, p->k) <= WHOLE;
+    const int64_t columns = whole ? z->wide : z->columns;
+    w->columns = even(p->n, (p->n + columns - 1) / columns, 32);
+    w->rows = rows_of(z, p->m, (p->n + w->columns - 1) / w->columns);
     count_blocks(w);
     w->splits = parts(w, w->row_blocks * w->column_blocks);
-    while (w->row_blocks * w->column_blocks * w->splits * w->batches < MIN_TASKS && w->rows > 4 * TILE &&
+    while (w->row_blocks * w->column_blocks * w->splits * w->batches < MIN_TASKS && w->rows > 4 * z->tile &&
            (double)w->rows * (double)w->columns * (double)p->k > 2.0 * SMALL) { /* smaller blocks, if they are still worth a task */
-        w->rows = even(w->rows, 2, TILE);
+        w->rows = even(w->rows, 2, z->tile);
         count_blocks(w);
     }
     const int64_t blocks = w->row_blocks * w->column_blocks;
-    w->depth = w->splits > 1 ? even(p->k, w->splits, INNER) : p->k;
+    w->depth = w->splits > 1 ? even(p->k, w->splits, z->inner) : p->k;
     if (w->splits > 1) w->splits = (p->k + w->depth - 1) / w->depth;
     w->group = 1;
     if (blocks == 1 && w->batches > 1 && one < SMALL) w->group = one > 0.0 ? (int64_t)(SMALL / one) + 1 : w->batches;
@@ -206,9 +231,10 @@ void mc_cpu_matrix_run(const mc_cpu_step *s, const mcomp_run_args *a, const mc_c
     cut(&w);
     if (w.splits > 1) {
         w.part = a->scratch;
-    } else if (!w.packed && w.row_blocks > (p->b_col == 1 ? 2 : 1) && w.batches == 1 && packed_floats(p->n, p->k) <= WHOLE) {
+    } else if (!w.packed && w.row_blocks > (p->b_col == 1 ? 2 : 1) && w.batches == 1 && packed_floats(s, p->n, p->k) <= WHOLE) {
         mc_cpu_split(s, a, (p->n + MC_GEMM_PANEL - 1) / MC_GEMM_PANEL, p->k * MC_GEMM_PANEL, pack_panels, &w);
-        w.packed = a->scratch;
+        if (s->bf16) w.packed16 = a->scratch;
+        else w.packed = a->scratch;
     }
     const int64_t tasks = w.row_blocks * w.column_blocks * w.splits * ((w.batches + w.group - 1) / w.group);
     if ((double)p->m * (double)p->n * (double)p->k * (double)w.batches < SMALL) {

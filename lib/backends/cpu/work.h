@@ -20,6 +20,8 @@ double mc_cpu_guess(const mc_type *t);
 int32_t mc_cpu_claim_f32(mcomp_claim *c, const char *name, double elements, double ns);
 /* Nanoseconds a multiply-add of the float matrix product takes. */
 double mc_cpu_mac_ns(void);
+/* Claim of a matrix product over `macs` multiply-adds of float operands, in BF16 where the node says so. */
+int32_t mc_cpu_claim_product(mcomp_claim *c, const mc_node *n, double outputs, double macs);
 
 extern const mc_cpu_impl mc_cpu_ref; /* the reference of every operator, for cases an implementation does not cover at run time */
 

@@ -51,6 +51,7 @@ static const char *read_shape(const mcomp_bk_node *n, linear_shape *s)
     if (!x || !w || dn_host->value_dtype(w) != (s->integer ? MCOMP_I8 : MCOMP_F32)) return "weights of another type";
     if (!s->integer && dn_host->value_dtype(x) != MCOMP_F32) return "an X that is not f32";
     if (dn_host->value_rank(w) != 2 || dn_host->value_rank(x) < 1 || !dn_host->value_const(w)) return "weights that are no constant matrix";
+    if (dn_host->attr_int(n, "bf16", 0)) return "BF16 operands, which the built-in backend rounds";
     s->trans = dn_host->attr_int(n, "trans_w", 0) != 0;
     dn_host->value_dims(w, dims);
     s->k = dims[s->trans ? 1 : 0];
