@@ -212,6 +212,8 @@ type LoadOptions struct {
 	Arch   string
 	Config string
 	Seed   uint64
+	Copy   int32
+	Verify int32
 }
 
 func (o LoadOptions) c(m *memory) (*C.mcomp_load_options, error) {
@@ -223,6 +225,8 @@ func (o LoadOptions) c(m *memory) (*C.mcomp_load_options, error) {
 	c.arch = m.optional(o.Arch)
 	c.config = m.optional(o.Config)
 	c.seed = C.uint64_t(o.Seed)
+	c.copy = C.int32_t(o.Copy)
+	c.verify = C.int32_t(o.Verify)
 	return c, m.failed
 }
 

@@ -43,6 +43,8 @@ const cli_opt cli_model_opts[] = {
     {"arch", OPT_VALUE, "bert  what the weights of a safetensors file belong to"},
     {"config", OPT_VALUE, "FILE  its sizes (default: config.json beside the file)"},
     {"head", OPT_VALUE, "CLASSES  adds a fresh classifier (--seed); the output is then logits"},
+    {"copy", OPT_FLAG, "reads the model into memory instead of mapping it: for files that others overwrite meanwhile"},
+    {"verify", OPT_FLAG, "compares external data with the checksums (SHA-1) in the model"},
     {NULL, 0, NULL},
 };
 

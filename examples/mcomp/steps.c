@@ -150,6 +150,8 @@ int cli_tensors(cli *c, const char *path, mcomp_graph **out)
     *out = NULL;
     CLI_LIB(mcomp_load_options_init(&o, sizeof o));
     o.arch = "tensors";
+    o.copy = cli_has(c, "copy");
+    o.verify = cli_has(c, "verify") && path == c->pos[0]; /* not what we wrote ourselves */
     CLI_LIB(mcomp_graph_load_with(out, c->ctx, path, &o));
 done:
     return st;
@@ -170,6 +172,8 @@ int cli_model(cli *c, const char *path, mcomp_graph **out)
         o.head = (int32_t)head;
         o.seed = (uint64_t)seed;
     }
+    o.copy = cli_has(c, "copy");
+    o.verify = cli_has(c, "verify");
     CLI_LIB(mcomp_graph_load_with(out, c->ctx, path, &o));
     if (c->n_places < (int)(sizeof c->places / sizeof *c->places)) c->places[c->n_places++] = (struct cli_place){*out, path};
     for (int64_t i = 0; mcomp_graph_warning(*out, i); i++) cli_warn(c, "TENSOR", "", "%s", mcomp_graph_warning(*out, i));

@@ -12,7 +12,9 @@
 extern "C" {
 #endif
 
-/* Loads an ONNX file (IR 3-13, opset 7-25). Weights stay mapped: the file must not change while the graph lives.
+/* Loads an ONNX file (IR 3-13, opset 7-25). Weights stay mapped, also in what is made of the graph (clones, sessions, trainers). Replacing
+ * the file by renaming another over it is harmless; a program that overwrites it in place changes weights under a running session, and
+ * one that truncates it ends the process with SIGBUS. Where that can happen, load with mcomp_load_options.copy.
  * The caller owns *out. Codes: PATH, IO, FORMAT, LIMIT, UNSUPPORTED, SHAPE, DTYPE, NO_MEMORY. */
 MCOMP_API int32_t mcomp_graph_load(mcomp_graph **out, mcomp_context *ctx, const char *path);
 /* A safetensors file (by name, or by its first bytes) holds weights only: mcomp_graph_load says so and stops with ARGUMENT,
@@ -23,6 +25,10 @@ typedef struct mcomp_load_options {
     const char *arch;   /* safetensors: "bert", or "tensors" (the tensors as constants, no graph); NULL for ONNX files */
     const char *config; /* safetensors: the architecture's config.json; NULL: the one beside the file */
     uint64_t seed;      /* of the fresh classifier */
+    int32_t copy;       /* 1: reads the files into memory instead of mapping them; what happens to them later does not matter. A file that
+                         * changes its size while it is read is IO */
+    int32_t verify;     /* 1: the `checksum` of external data (SHA-1 of the file) is compared, FORMAT if it is another; data without one is
+                         * a warning. 0: checksums are not looked at. ARGUMENT for safetensors files, which have none */
 } mcomp_load_options;
 MCOMP_API int32_t mcomp_load_options_init(mcomp_load_options *o, uint32_t size);
 /* Loads an ONNX file, a safetensors file, or the index of a sharded one (NAME.index.json; shards only in its folder). Weights stay

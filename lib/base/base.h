@@ -115,6 +115,10 @@ typedef struct mc_mapping { /* read-only mapping of a regular file */
 int32_t mc_file_map(const char *path, mc_mapping *out);
 int32_t mc_file_map_fd(int fd, const char *name_for_errors, mc_mapping *out); /* does not close fd */
 void mc_file_unmap(mc_mapping *m);
+int32_t mc_file_open(const char *path, int *fd); /* for reading; never waits */
+/* Size of a regular file, and exactly that many bytes of it; IO when it is changed meanwhile. */
+int32_t mc_file_size_fd(int fd, const char *name_for_errors, uint64_t *bytes);
+int32_t mc_file_copy_fd(int fd, const char *name_for_errors, void *data, uint64_t bytes);
 /* Opens `location`, a path that the file `of` names, in the folder of that file (beneath.c). Returns NULL and a descriptor of a
  * regular file, or the reason for refusing it. */
 const char *mc_file_open_beneath(const char *of, const char *location, int *fd);

@@ -24,16 +24,29 @@ static int32_t io_fail(const char *path, const char *what)
     return mc_fail(code, path, "%s: %s", what, reason);
 }
 
-int32_t mc_file_map_fd(int fd, const char *name, mc_mapping *out)
+int32_t mc_file_open(const char *path, int *fd)
+{
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return *fd < 0 ? io_fail(path, "cannot open") : MCOMP_OK;
+}
+
+int32_t mc_file_size_fd(int fd, const char *name, uint64_t *bytes)
 {
     struct stat s;
-    static const uint8_t empty[1];
     if (fstat(fd, &s) != 0) return io_fail(name, "cannot look at the file");
     if (!S_ISREG(s.st_mode)) return mc_fail(MCOMP_PATH, name, "not a regular file");
-    out->bytes = (uint64_t)s.st_size;
+    *bytes = (uint64_t)s.st_size;
+    return MCOMP_OK;
+}
+
+int32_t mc_file_map_fd(int fd, const char *name, mc_mapping *out)
+{
+    static const uint8_t empty[1];
+    const int32_t st = mc_file_size_fd(fd, name, &out->bytes);
+    if (st != MCOMP_OK) return st;
     out->data = empty;
-    if (s.st_size == 0) return MCOMP_OK;
-    void *p = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (out->bytes == 0) return MCOMP_OK;
+    void *p = mmap(NULL, (size_t)out->bytes, PROT_READ, MAP_PRIVATE, fd, 0);
     if (p == MAP_FAILED) return io_fail(name, "cannot map the file");
     out->data = p;
     return MCOMP_OK;
@@ -41,10 +54,31 @@ int32_t mc_file_map_fd(int fd, const char *name, mc_mapping *out)
 
 int32_t mc_file_map(const char *path, mc_mapping *out)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0) return io_fail(path, "cannot open");
-    const int32_t st = mc_file_map_fd(fd, path, out);
+    int fd;
+    int32_t st = mc_file_open(path, &fd);
+    if (st != MCOMP_OK) return st;
+    st = mc_file_map_fd(fd, path, out);
     close(fd);
+    return st;
+}
+
+int32_t mc_file_copy_fd(int fd, const char *name, void *data, uint64_t bytes)
+{
+    uint64_t done = 0, now = 0;
+    int32_t st = MCOMP_OK;
+    while (done < bytes) {
+        const uint64_t left = bytes - done;
+        const ssize_t n = pread(fd, (uint8_t *)data + done, left < ((uint64_t)1 << 30) ? (size_t)left : (size_t)1 << 30, (off_t)done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return io_fail(name, "cannot read");
+        if (n == 0) break;
+        done += (uint64_t)n;
+    }
+    MC_TRY(mc_file_size_fd(fd, name, &now));
+    if (done == bytes && now == bytes) return MCOMP_OK;
+    st = mc_fail(MCOMP_IO, name, "the file changed while it was read: it had %llu bytes, now it has %llu", (unsigned long long)bytes, (unsigned long long)now);
+    (void)mc_fail_hint("wait until whoever writes it has finished; files that are renamed into place when they are whole cannot be seen half-written");
+done:
     return st;
 }
 

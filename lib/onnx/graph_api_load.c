@@ -21,13 +21,16 @@ static int32_t wrap(mcomp_graph **out, mcomp_context *ctx, mc_graph *g, uint64_t
     return MCOMP_OK;
 }
 
-/* ONNX files say everything themselves. */
-static int32_t check_no_arch(const mcomp_load_options *options)
+/* ONNX files say everything themselves; safetensors files have no checksums. */
+static int32_t check_options(const mcomp_load_options *o, int safetensors)
 {
-    mcomp_load_options o = {.size = sizeof o};
-    const int32_t st = mc_options_read(&o, sizeof o, options, "options");
-    if (st != MCOMP_OK || (!o.arch && !o.config && !o.head)) return st;
-    (void)mc_fail(MCOMP_ARGUMENT, o.arch ? "arch" : o.config ? "config" : "head", "an ONNX file is a whole model: this is for safetensors files");
+    if ((o->copy != 0 && o->copy != 1) || (o->verify != 0 && o->verify != 1)) return mc_fail(MCOMP_ARGUMENT, o->copy & ~1 ? "copy" : "verify", "is 0 or 1");
+    if (safetensors && o->verify) {
+        (void)mc_fail(MCOMP_ARGUMENT, "verify", "a safetensors file has no checksums: there is nothing to verify");
+        return mc_fail_hint("compare the file with the checksum that its publisher gives, for example with sha256sum");
+    }
+    if (safetensors || (!o->arch && !o->config && !o->head)) return MCOMP_OK;
+    (void)mc_fail(MCOMP_ARGUMENT, o->arch ? "arch" : o->config ? "config" : "head", "an ONNX file is a whole model: this is for safetensors files");
     return MCOMP_ARGUMENT;
 }
 
@@ -37,12 +40,11 @@ static int32_t load(mcomp_graph **out, mcomp_context *ctx, const char *path, con
     mc_graph *g = NULL;
     uint64_t bytes = 0;
     mc_str warnings = {0};
-    if (mc_safetensors_is(path)) {
-        MC_TRY(mc_safetensors_load(&g, ctx, path, options, &warnings, &bytes));
-    } else {
-        MC_TRY(check_no_arch(options));
-        MC_TRY(mc_onnx_load(&g, ctx, path, &bytes));
-    }
+    mcomp_load_options o = {.size = sizeof o};
+    const int safetensors = mc_safetensors_is(path);
+    MC_TRY(mc_options_read(&o, sizeof o, options, "options"));
+    MC_TRY(check_options(&o, safetensors));
+    MC_TRY(safetensors ? mc_safetensors_load(&g, ctx, path, &o, &warnings, &bytes) : mc_onnx_load_with(&g, ctx, path, &o, &warnings, &bytes));
     MC_TRY(wrap(out, ctx, g, bytes));
     (*out)->warnings = warnings;
     warnings.data = NULL;

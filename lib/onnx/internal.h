@@ -42,6 +42,7 @@ typedef struct mc_onnx_external {
     char *location;
     mc_buffer *buffer;
     char sha1[41]; /* of the whole file, once somebody asked */
+    int8_t warned; /* that there is no checksum */
 } mc_onnx_external;
 typedef struct mc_onnx_file {
     mcomp_context *ctx;
@@ -54,13 +55,16 @@ typedef struct mc_onnx_file {
     int64_t n_externals, cap_externals;
     uint64_t external_bytes; /* sum of the sizes of the external files */
     uint64_t max_bytes;      /* limit on everything that is mapped */
+    int32_t copy, verify;    /* as in mcomp_load_options */
+    mc_str *warnings;        /* may be NULL */
     uint64_t copy_budget;    /* bytes of misaligned tensors that may still be copied into place */
 } mc_onnx_file;
 
 /* external.c: resolves a location below the model's folder, once for every tensor-bearing field. */
 int32_t mc_onnx_external_open_all(mc_onnx_file *f, const mc_str *locations);
 int32_t mc_onnx_external_find(mc_onnx_file *f, const char *location, mc_buffer **out); /* borrowed */
-/* `checksum` of external data: SHA-1 of the whole file in hexadecimal. MCOMP_FORMAT when it is another. */
+/* With verify: `checksum` of external data, the SHA-1 of the whole file in hexadecimal, is compared; MCOMP_FORMAT when it is
+ * another. NULL, a file whose checksum nobody wrote down, is a warning, once. Without verify nothing is read. */
 int32_t mc_onnx_external_check(mc_onnx_file *f, const char *location, const char *checksum, const char *where);
 
 /* tensor_in.c */

@@ -1,6 +1,8 @@
 /* Loading: map, pre-pass, unpack, check versions, import, bring operators to their internal form, infer types. */
 #include "onnx/internal.h"
 
+#include <unistd.h>
+
 static void *arena_alloc(void *arena, size_t n) { return mc_arena_alloc(arena, n); }
 static void arena_free(void *arena, void *p)
 {
@@ -29,14 +31,14 @@ static int32_t file_init(mc_onnx_file *f, mcomp_context *ctx, const char *path, 
     return f->arena ? MCOMP_OK : MCOMP_NO_MEMORY;
 }
 
-static int32_t file_map(mc_onnx_file *f)
+static int32_t file_open(mc_onnx_file *f)
 {
-    mc_mapping map;
-    int32_t st = mc_file_map(f->path, &map);
+    int fd;
+    int32_t st = mc_file_open(f->path, &fd);
     if (st != MCOMP_OK) return st;
-    f->buffer = mc_buffer_from_mapping(&map);
-    mc_file_unmap(&map);
-    return f->buffer ? MCOMP_OK : MCOMP_NO_MEMORY;
+    st = mc_buffer_from_file(&f->buffer, fd, f->where, f->copy, f->max_bytes);
+    close(fd);
+    return st;
 }
 
 /* Skeleton and unpacked message of the mapped file; opens external data. */
@@ -168,11 +170,21 @@ done:
 
 int32_t mc_onnx_load(mc_graph **out, mcomp_context *ctx, const char *path, uint64_t *file_bytes)
 {
+    const mcomp_load_options o = {.size = sizeof o};
+    return mc_onnx_load_with(out, ctx, path, &o, NULL, file_bytes);
+}
+
+int32_t mc_onnx_load_with(mc_graph **out, mcomp_context *ctx, const char *path, const mcomp_load_options *options, mc_str *warnings,
+                          uint64_t *file_bytes)
+{
     int32_t st = MCOMP_OK;
     mc_onnx_file f;
     *out = NULL;
     MC_TRY(file_init(&f, ctx, path, path));
-    MC_TRY(file_map(&f));
+    f.copy = options->copy;
+    f.verify = options->verify;
+    f.warnings = warnings;
+    MC_TRY(file_open(&f));
     MC_TRY(file_load(&f, out));
     if (file_bytes) *file_bytes = f.external_bytes;
 done:
@@ -203,7 +215,7 @@ int32_t mc_onnx_tensor_load(mc_tensor **out, const char *path, char *name, uint6
     ProtobufCMessage *m;
     *out = NULL;
     MC_TRY(file_init(&f, NULL, path, path));
-    MC_TRY(file_map(&f));
+    MC_TRY(file_open(&f));
     MC_TRY(file_unpack(&f, MC_ONNX_ROOT_TENSOR, &mc_onnx__tensor__descriptor, &m));
     const McOnnx__Tensor *t = (const McOnnx__Tensor *)m;
     MC_TRY(mc_onnx_tensor_in(&f, t, t->name && *t->name ? t->name : path, out));

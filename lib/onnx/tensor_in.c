@@ -180,7 +180,7 @@ static int32_t from_external(mc_onnx_file *f, const McOnnx__Tensor *p, const cha
     mc_buffer *b;
     MC_TRY(read_external(p, where, &e));
     MC_TRY(mc_onnx_external_find(f, e.location, &b));
-    if (e.checksum) MC_TRY(mc_onnx_external_check(f, e.location, e.checksum, where));
+    MC_TRY(mc_onnx_external_check(f, e.location, e.checksum, where));
     if (e.length >= 0 && (uint64_t)e.length != bytes)
         MC_FAIL(MCOMP_FORMAT, where, "the external data has %lld bytes; the shape needs %llu", (long long)e.length, (unsigned long long)bytes);
     if ((uint64_t)e.offset > mc_buffer_bytes(b) || bytes > mc_buffer_bytes(b) - (uint64_t)e.offset)

@@ -117,7 +117,7 @@ int32_t mc_safetensors_load(mc_graph **out, mcomp_context *ctx, const char *path
     if (o.head < 0 || o.head > 1000000) MC_FAIL(MCOMP_ARGUMENT, "head", "%d is no number of classes", o.head);
     if (plain && (o.head || o.config)) MC_FAIL(MCOMP_ARGUMENT, o.head ? "head" : "config", "tensors alone have no architecture");
     mc_ops_register();
-    MC_TRY(mc_safetensors_open(&s, ctx, path));
+    MC_TRY(mc_safetensors_open(&s, ctx, path, o.copy));
     MC_TRY(plain ? tensors_only(s, &g) : build(arch, s, path, &o, warnings, &g));
     if (arch) MC_TRY(set_opset(g));
     for (int64_t i = 0; i < s->n_meta; i++)

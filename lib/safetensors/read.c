@@ -58,15 +58,18 @@ static int32_t check_size(const mc_safetensors *s, const mcomp_context *ctx, uin
     return mc_fail(MCOMP_LIMIT, where, "%llu bytes; max_model_bytes allows %llu", (unsigned long long)(s->file_bytes + bytes), (unsigned long long)max);
 }
 
-static int32_t map_in(mc_safetensors *s, mcomp_context *ctx, mc_mapping *map, const char *where)
+/* Closes fd. */
+static int32_t file_in(mc_safetensors *s, mcomp_context *ctx, int fd, const char *where)
 {
     int32_t st = MCOMP_OK;
-    MC_TRY(check_size(s, ctx, map->bytes, where));
-    mc_buffer *b = mc_buffer_from_mapping(map);
-    if (!b) MC_FAIL(MCOMP_NO_MEMORY, where, "no memory");
-    MC_TRY(mc_st_header_in(s, ctx, b, where));
+    uint64_t bytes;
+    mc_buffer *b;
+    MC_TRY(mc_file_size_fd(fd, where, &bytes));
+    MC_TRY(check_size(s, ctx, bytes, where));
+    MC_TRY(mc_buffer_from_file(&b, fd, where, s->copy, UINT64_MAX));
+    MC_TRY(mc_st_header_in(s, ctx, b, where)); /* takes b */
 done:
-    mc_file_unmap(map);
+    close(fd);
     return st;
 }
 
@@ -83,16 +86,13 @@ typedef struct shards {
 
 static int32_t open_shard(shards *h, const char *location)
 {
-    mc_mapping map = {0};
     int fd;
     const char *why = h->n_shards >= MAX_SHARDS ? "there are more than 10000 shards" : mc_file_open_beneath(h->path, location, &fd);
     if (why) {
         (void)mc_fail(MCOMP_PATH, location, "%s: the shard is refused: %s", h->path, why);
         return mc_fail_hint("keep the shards as plain files in the folder of the index, without links (cp -L), and name them by a relative path");
     }
-    const int32_t st = mc_file_map_fd(fd, location, &map);
-    close(fd);
-    return st == MCOMP_OK ? map_in(h->s, h->ctx, &map, location) : st;
+    return file_in(h->s, h->ctx, fd, location);
 }
 
 /* Opens each shard at its first mention and finds the tensor in it. */
@@ -142,18 +142,19 @@ done:
 
 /* ---- */
 
-int32_t mc_safetensors_open(mc_safetensors **out, mcomp_context *ctx, const char *path)
+int32_t mc_safetensors_open(mc_safetensors **out, mcomp_context *ctx, const char *path, int32_t copy)
 {
     int32_t st = MCOMP_OK;
-    mc_mapping map = {0};
+    int fd;
     mc_safetensors *s = NULL;
     *out = NULL;
     MC_TRY(create(&s));
+    s->copy = copy;
     if (is_index(path)) {
         MC_TRY(index_in(s, ctx, path));
     } else {
-        MC_TRY(mc_file_map(path, &map));
-        MC_TRY(map_in(s, ctx, &map, path));
+        MC_TRY(mc_file_open(path, &fd));
+        MC_TRY(file_in(s, ctx, fd, path));
     }
     *out = s;
     s = NULL;

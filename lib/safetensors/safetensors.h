@@ -33,11 +33,12 @@ typedef struct mc_safetensors {
     mc_buffer **buffer;
     int64_t n_buffers, cap_buffers;
     uint64_t file_bytes; /* of all files, the index included */
+    int32_t copy;        /* files are read, not mapped */
 } mc_safetensors;
 
 /* path: a file, or an index (*.index.json) whose shards lie in its folder. Nothing is copied: tensors point into the mapped files.
- * ctx (limits) may be NULL. Codes: PATH, IO, FORMAT, LIMIT, UNSUPPORTED, NO_MEMORY. */
-int32_t mc_safetensors_open(mc_safetensors **out, mcomp_context *ctx, const char *path);
+ * With copy they are read instead of mapped. ctx (limits) may be NULL. Codes: PATH, IO, FORMAT, LIMIT, UNSUPPORTED, NO_MEMORY. */
+int32_t mc_safetensors_open(mc_safetensors **out, mcomp_context *ctx, const char *path, int32_t copy);
 /* One file from memory; the bytes are copied. */
 int32_t mc_safetensors_open_memory(mc_safetensors **out, mcomp_context *ctx, const void *data, uint64_t bytes);
 void mc_safetensors_close(mc_safetensors *s);

@@ -64,6 +64,36 @@ mc_buffer *mc_buffer_from_mapping(mc_mapping *m)
     return b;
 }
 
+int32_t mc_buffer_from_file(mc_buffer **out, int fd, const char *name, int32_t copy, uint64_t max_bytes)
+{
+    int32_t st = MCOMP_OK;
+    uint64_t bytes;
+    mc_mapping map = {0};
+    mc_buffer *b = NULL;
+    *out = NULL;
+    MC_TRY(mc_file_size_fd(fd, name, &bytes));
+    if (bytes > max_bytes) {
+        (void)mc_fail(MCOMP_LIMIT, name, "%llu bytes; max_model_bytes leaves room for %llu", (unsigned long long)bytes, (unsigned long long)max_bytes);
+        st = mc_fail_hint("raise max_model_bytes of the context if the file is meant");
+        goto done;
+    }
+    if (copy) {
+        b = mc_buffer_alloc(bytes);
+        if (!b) MC_FAIL(MCOMP_NO_MEMORY, name, "no memory for a copy of the file");
+        MC_TRY(mc_file_copy_fd(fd, name, b->data, bytes));
+    } else {
+        MC_TRY(mc_file_map_fd(fd, name, &map));
+        b = mc_buffer_from_mapping(&map);
+        if (!b) MC_FAIL(MCOMP_NO_MEMORY, name, "no memory");
+    }
+    *out = b;
+    b = NULL;
+done:
+    mc_buffer_unref(b);
+    mc_file_unmap(&map);
+    return st;
+}
+
 mc_buffer *mc_buffer_ref(mc_buffer *b)
 {
     if (b) atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);

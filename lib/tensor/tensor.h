@@ -44,6 +44,8 @@ mc_buffer *mc_buffer_alloc(uint64_t bytes); /* zeroed, 64-byte aligned; NULL on 
 mc_buffer *mc_buffer_wrap(void *data, uint64_t bytes, mc_buffer_release_fn release, void *payload);
 /* Takes over the mapping. */
 mc_buffer *mc_buffer_from_mapping(mc_mapping *m);
+/* The open file, mapped, or with copy read into memory; larger than max_bytes: MCOMP_LIMIT, before anything is allocated. */
+int32_t mc_buffer_from_file(mc_buffer **out, int fd, const char *name_for_errors, int32_t copy, uint64_t max_bytes);
 mc_buffer *mc_buffer_ref(mc_buffer *b); /* atomic */
 void mc_buffer_unref(mc_buffer *b);     /* NULL is a no-op */
 void *mc_buffer_data(const mc_buffer *b);

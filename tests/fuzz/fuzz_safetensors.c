@@ -36,7 +36,7 @@ static void save_and_open(const mc_safetensors *s, int sharded)
     for (int64_t i = 0; i < s->n_meta && i < 100; i++) must(mc_graph_set_meta(g, s->meta[i].key, s->meta[i].value) == MCOMP_OK);
     snprintf(path, sizeof path, "/tmp/mcomp-fuzz-%ld.safetensors", (long)getpid());
     snprintf(index, sizeof index, "%s.index.json", path);
-    must(mc_safetensors_save(g, path, &o) == MCOMP_OK && mc_safetensors_open(&again, NULL, sharded ? index : path) == MCOMP_OK && again->n == s->n);
+    must(mc_safetensors_save(g, path, &o) == MCOMP_OK && mc_safetensors_open(&again, NULL, sharded ? index : path, 0) == MCOMP_OK && again->n == s->n);
     for (int64_t i = 0; i < s->n; i++) {
         const mc_st_tensor *a = &s->tensor[i], *b = mc_safetensors_find(again, a->name);
         must(b && a->dtype == b->dtype && mc_shape_equal(&a->shape, &b->shape) && touch(a) == touch(b));
@@ -46,7 +46,7 @@ static void save_and_open(const mc_safetensors *s, int sharded)
         mc_graph *empty;
         must(mc_graph_create(&empty, "empty") == MCOMP_OK && mc_safetensors_save(empty, path, &o) == MCOMP_OK);
         mc_graph_destroy(empty);
-        must(mc_safetensors_open(&again, NULL, index) == MCOMP_OK && again->n == 0);
+        must(mc_safetensors_open(&again, NULL, index, 0) == MCOMP_OK && again->n == 0);
         mc_safetensors_close(again);
     }
     mc_graph_destroy(g);
@@ -62,7 +62,7 @@ static void as_index(const uint8_t *data, size_t size)
     must(f != NULL && fwrite(data, 1, size, f) == size);
     must(fclose(f) == 0);
     mc_error_clear();
-    if (mc_safetensors_open(&s, NULL, path) == MCOMP_OK) must(s->n == 0); /* there are no shards to be found */
+    if (mc_safetensors_open(&s, NULL, path, 0) == MCOMP_OK) must(s->n == 0); /* there are no shards to be found */
     else must(!s && mc_error_peek()->message[0]);
     mc_safetensors_close(s);
     (void)unlink(path);

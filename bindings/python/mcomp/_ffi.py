@@ -141,6 +141,8 @@ class mcomp_load_options(Structure):
         ("arch", c_char_p),
         ("config", c_char_p),
         ("seed", c_uint64),
+        ("copy", c_int32),
+        ("verify", c_int32),
     ]
 
 

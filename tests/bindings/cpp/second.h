@@ -3,5 +3,6 @@
 #define TEST_CPP_SECOND_H
 
 void load_in_second(const char *path);
+long allocations(); /* calls of operator new so far: what C++ allocates, not the library */
 
 #endif

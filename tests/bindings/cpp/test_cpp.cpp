@@ -53,6 +53,12 @@ void right(TensorView y)
     ck_assert(y.elements<float>().copy() == want);
 }
 
+void right_without_copy(TensorView y)
+{
+    const Span<const float> v = y.elements<float>();
+    ck_assert(v.size() == 4 && v[0] == 29 && v[1] == 21 && v[2] == 13 && v[3] == 5);
+}
+
 /* What f throws must be an Error of this code, with something to read. */
 template <class F> Error fails(int32_t code, F &&f)
 {
@@ -144,6 +150,23 @@ START_TEST(graph_and_run)
     Exec f(fixed);
     ck_assert(f.run({}).size() == 2);
     right(f.run({})[0]);
+}
+END_TEST
+
+START_TEST(runs_allocate_nothing)
+{
+    const Context ctx;
+    const Session s(ctx, tiny(ctx));
+    Exec e(s);
+    const Tensor x = ones();
+    const Views in{x};
+    e.run({x});
+    const long before = allocations();
+    for (int i = 0; i < 100; i++) {
+        right_without_copy(e.run({x})[0]);
+        right_without_copy(e.run(in)[0]);
+    }
+    ck_assert_int_eq(allocations(), before);
 }
 END_TEST
 
@@ -397,7 +420,7 @@ int main()
 {
     Suite *suite = suite_create("cpp");
     TCase *c = tcase_create("cpp");
-    for (const TTest *t : {tensors, graph_and_run, attributes, errors, ownership, quantize, train, distil, tokenizer, callbacks_throw, two_files})
+    for (const TTest *t : {tensors, graph_and_run, runs_allocate_nothing, attributes, errors, ownership, quantize, train, distil, tokenizer, callbacks_throw, two_files})
         tcase_add_test(c, t);
     suite_add_tcase(suite, c);
     SRunner *r = srunner_create(suite);

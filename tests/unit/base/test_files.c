@@ -190,6 +190,29 @@ START_TEST(bad_060_growing_file)
 }
 END_TEST
 
+/* Reading a copy notices that the file became shorter or longer since its size was asked for. */
+START_TEST(a_file_that_changes_while_it_is_read)
+{
+    int fd;
+    uint64_t bytes;
+    char data[16];
+    put("0123456789");
+    mc_ck_ok(mc_file_open(path, &fd));
+    mc_ck_ok(mc_file_size_fd(fd, path, &bytes));
+    ck_assert_uint_eq(bytes, 10);
+    mc_ck_ok(mc_file_copy_fd(fd, path, data, bytes));
+    ck_assert_mem_eq(data, "0123456789", 10);
+    ck_assert_int_eq(truncate(path, 4), 0);
+    mc_ck_fails(mc_file_copy_fd(fd, path, data, bytes), MCOMP_IO);
+    ck_assert_str_eq(mc_error_peek()->where, path);
+    ck_assert(mc_error_peek()->hint[0]);
+    ck_assert_int_eq(truncate(path, 12), 0);
+    mc_error_clear();
+    mc_ck_fails(mc_file_copy_fd(fd, path, data, bytes), MCOMP_IO);
+    close(fd);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("base/files");
@@ -203,6 +226,7 @@ int main(void)
     tcase_add_test(c, bad_055_output_paths);
     tcase_add_test(c, bad_057_two_writers);
     tcase_add_test(c, bad_060_growing_file);
+    tcase_add_test(c, a_file_that_changes_while_it_is_read);
     suite_add_tcase(s, c);
     return mc_test_main(s);
 }

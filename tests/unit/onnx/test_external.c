@@ -1,6 +1,7 @@
 /* External data: what is read, and what is refused, in every place of a file that can hold a tensor. */
 #include "unit/onnx/pb.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -57,6 +58,14 @@ static int32_t load_model(const pb *graph, mc_graph **g)
     mc_error_clear();
     *g = NULL;
     return mc_onnx_load(g, NULL, path_of("m/model.onnx"), NULL);
+}
+
+static int place(int k, const pb *t, pb *graph);
+static void put_model(pb *graph, const pb *t)
+{
+    ck_assert_int_eq(place(0, t, graph), 1);
+    const pb m = pb_model_of(graph, 13, 8);
+    put(path_of("m/model.onnx"), m.data, m.n);
 }
 
 /* One graph per place a tensor can be in. Returns 0 behind the last place. */
@@ -212,23 +221,104 @@ START_TEST(bad_offsets)
 }
 END_TEST
 
-START_TEST(checksums)
+/* The checksum is compared only where that was asked for; a wrong one says which file, which tensor and what to do. */
+START_TEST(bad_016_checksums)
 {
-    mc_graph *g;
-    pb graph, t = pb_external("w", "w.bin", 5, "0", "16");
+    mcomp_graph *g = NULL;
+    mcomp_context *ctx = NULL;
+    mcomp_load_options o;
     static const float v[8] = {1, 2, 3, 4, 5, 6, 7, 8};
-    char sha1[41];
-    mc_sha1_hex("abc", 3, sha1);
-    ck_assert_str_eq(sha1, "a9993e364706816aba3e25717850c26c9cd0d89d");
-    pb_entry(&t, "checksum", sha1, 40);
-    place(0, &t, &graph);
-    ck_assert_int_eq(load_model(&graph, &g), MCOMP_FORMAT);
-    t = pb_external("w", "w.bin", 5, "0", "16");
-    mc_sha1_hex(v, sizeof v, sha1);
-    pb_entry(&t, "checksum", sha1, 40);
-    place(0, &t, &graph);
-    mc_ck_ok(load_model(&graph, &g));
-    mc_graph_destroy(g);
+    char right[41], upper[41];
+    mc_sha1_hex("abc", 3, right);
+    ck_assert_str_eq(right, "a9993e364706816aba3e25717850c26c9cd0d89d");
+    mc_sha1_hex(v, sizeof v, right);
+    for (int i = 0; i < 41; i++) upper[i] = (char)toupper(right[i]);
+    const char *const wrong[] = {"a9993e364706816aba3e25717850c26c9cd0d89d", "", "no checksum", "%s%n%s%n"};
+    mc_ck_ok(mcomp_context_create(&ctx, NULL));
+    mc_ck_ok(mcomp_load_options_init(&o, sizeof o));
+    for (size_t i = 0; i < 6; i++)
+        for (o.verify = 0; o.verify < 2; o.verify++) {
+            pb graph, t = pb_external("w", "w.bin", 5, "0", "16");
+            const char *checksum = i < 4 ? wrong[i] : i == 4 ? right : upper;
+            pb_entry(&t, "checksum", checksum, strlen(checksum));
+            put_model(&graph, &t);
+            const int32_t st = mcomp_graph_load_with(&g, ctx, path_of("m/model.onnx"), &o);
+            if (i >= 4 || !o.verify) {
+                mc_ck_ok(st);
+                ck_assert_ptr_null(mcomp_graph_warning(g, 0));
+            } else {
+                ck_assert_int_eq(st, MCOMP_FORMAT);
+                ck_assert_str_eq(mc_error_peek()->where, "w");
+                ck_assert_ptr_nonnull(strstr(mc_error_peek()->message, "w.bin"));
+                ck_assert_ptr_nonnull(strstr(mc_error_peek()->message, right));
+                ck_assert(mc_error_peek()->hint[0]);
+            }
+            mcomp_graph_destroy(g);
+        }
+    pb graph, none = pb_external("w", "w.bin", 5, "0", "16"); /* nothing to compare with: told, once a file */
+    put_model(&graph, &none);
+    o.verify = 1;
+    mc_ck_ok(mcomp_graph_load_with(&g, ctx, path_of("m/model.onnx"), &o));
+    ck_assert_ptr_nonnull(strstr(mcomp_graph_warning(g, 0), "w.bin"));
+    ck_assert_ptr_null(mcomp_graph_warning(g, 1));
+    mcomp_graph_destroy(g);
+    o.verify = 2;
+    mc_ck_fails(mcomp_graph_load_with(&g, ctx, path_of("m/model.onnx"), &o), MCOMP_ARGUMENT);
+    put(path_of("m/w.safetensors"), "\x02\0\0\0\0\0\0\0{}", 10);
+    o = (mcomp_load_options){.size = sizeof o, .arch = "tensors", .verify = 1};
+    mc_ck_fails(mcomp_graph_load_with(&g, ctx, path_of("m/w.safetensors"), &o), MCOMP_ARGUMENT);
+    ck_assert_ptr_null(g);
+    mcomp_context_destroy(ctx);
+}
+END_TEST
+
+/* Sum of a model's only constant that is called w. */
+static void sum_of_w(void *payload, const mcomp_constant_info *i)
+{
+    if (strcmp(i->name, "w") != 0) return;
+    for (uint64_t k = 0; k < i->bytes / sizeof(float); k++) {
+        float v;
+        memcpy(&v, (const uint8_t *)i->data + k * sizeof v, sizeof v);
+        *(double *)payload += (double)v;
+    }
+}
+
+/* With copy, neither truncating nor overwriting the files in place matters any more; replaced files never do. */
+START_TEST(a_copied_model_does_not_follow_its_files)
+{
+    static const float others[8] = {90, 90, 90, 90, 90, 90, 90, 90};
+    mcomp_context *ctx = NULL;
+    mcomp_load_options o;
+    mc_ck_ok(mcomp_context_create(&ctx, NULL));
+    mc_ck_ok(mcomp_load_options_init(&o, sizeof o));
+    for (int inside = 0; inside < 2; inside++)
+        for (int copy = 0; copy < 2; copy++) {
+            mcomp_graph *g = NULL;
+            static const int64_t four[1] = {4};
+            static const float v[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+            double sum = 0.0;
+            pb graph, t = pb_external("w", "w.bin", 5, "0", "16");
+            if (inside) {
+                t = pb_tensor("w", 1, 1, four);
+                pb_bytes(&t, 9, v, 16);
+            }
+            put(path_of("m/w.bin"), v, sizeof v);
+            put_model(&graph, &t);
+            o.copy = copy;
+            mc_ck_ok(mcomp_graph_load_with(&g, ctx, path_of("m/model.onnx"), &o));
+            if (copy) {
+                put(path_of("m/w.bin"), others, sizeof others);
+                ck_assert_int_eq(truncate(path_of("m/w.bin"), 0), 0);
+                ck_assert_int_eq(truncate(path_of("m/model.onnx"), 0), 0);
+            } else { /* as the library replaces files itself */
+                put(path_of("m/new"), others, sizeof others);
+                ck_assert_int_eq(rename(path_of("m/new"), path_of(inside ? "m/model.onnx" : "m/w.bin")), 0);
+            }
+            mc_ck_ok(mcomp_graph_constants(g, sum_of_w, &sum));
+            ck_assert(sum == 10.0);
+            mcomp_graph_destroy(g);
+        }
+    mcomp_context_destroy(ctx);
 }
 END_TEST
 
@@ -284,7 +374,8 @@ int main(void)
     tcase_add_test(t, bad_locations);
     tcase_add_test(t, places_that_are_not_read);
     tcase_add_test(t, bad_offsets);
-    tcase_add_test(t, checksums);
+    tcase_add_test(t, bad_016_checksums);
+    tcase_add_test(t, a_copied_model_does_not_follow_its_files);
     tcase_add_test(t, from_memory_there_is_no_folder);
     tcase_add_test(t, linked_model);
     tcase_add_test(t, no_descriptor_is_left_open);

@@ -166,8 +166,8 @@ START_TEST(back_to_the_checkpoint)
     mc_ck_ok(mcomp_graph_save(m, st_path("m.onnx"), NULL));
     mc_ck_ok(mcomp_graph_load(&again, ctx, st_path("m.onnx")));
     mc_ck_ok(mcomp_graph_save(again, st_path("back.safetensors"), NULL));
-    mc_ck_ok(mc_safetensors_open(&a, NULL, st_path("model.safetensors")));
-    mc_ck_ok(mc_safetensors_open(&b, NULL, st_path("back.safetensors")));
+    mc_ck_ok(mc_safetensors_open(&a, NULL, st_path("model.safetensors"), 0));
+    mc_ck_ok(mc_safetensors_open(&b, NULL, st_path("back.safetensors"), 0));
     for (int64_t i = 0; i < a->n; i++) {
         const mc_st_tensor *x = &a->tensor[i], *y = mc_safetensors_find(b, x->name);
         ck_assert_msg(y && y->dtype == x->dtype && mc_shape_equal(&x->shape, &y->shape), "%s", x->name);

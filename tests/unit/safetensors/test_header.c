@@ -211,7 +211,7 @@ START_TEST(tensors_outlive_the_set)
     mc_tensor *t;
     st_setup();
     st_put_file("x.safetensors", "{\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},\"a\":{\"dtype\":\"I16\",\"shape\":[2],\"data_offsets\":[1,5]}}", 5);
-    mc_ck_ok(mc_safetensors_open(&s, NULL, st_path("x.safetensors")));
+    mc_ck_ok(mc_safetensors_open(&s, NULL, st_path("x.safetensors"), 0));
     mc_ck_ok(mc_safetensors_tensor(mc_safetensors_find(s, "a"), &t));
     ck_assert_ptr_eq(t->data, (uint8_t *)mc_buffer_data(s->buffer[0]) + mc_buffer_bytes(s->buffer[0]) - 4); /* no copy */
     mc_safetensors_close(s);
@@ -239,7 +239,7 @@ START_TEST(beyond_four_gigabytes)
     const int fd = open(st_path("big.safetensors"), O_WRONLY | O_CLOEXEC);
     ck_assert_int_eq(pwrite(fd, "\x07\x2a\x2b", 3, end - 3), 3);
     close(fd);
-    mc_ck_ok(mc_safetensors_open(&s, NULL, st_path("big.safetensors")));
+    mc_ck_ok(mc_safetensors_open(&s, NULL, st_path("big.safetensors"), 0));
     mc_ck_ok(mc_safetensors_tensor(mc_safetensors_find(s, "a"), &t));
     ck_assert_int_eq(mc_tensor_get_i64(t, (int64_t)big - 1), 7);
     mc_tensor_destroy(t);
@@ -258,12 +258,12 @@ START_TEST(special_files)
     ck_assert_int_eq(mkfifo(st_path("f.safetensors"), 0600), 0);
     mkdir(st_path("d.safetensors"), 0755);
     st_put("e.safetensors", "", 0);
-    mc_ck_fails(mc_safetensors_open(&s, NULL, st_path("f.safetensors")), MCOMP_PATH);
-    mc_ck_fails(mc_safetensors_open(&s, NULL, st_path("d.safetensors")), MCOMP_PATH);
-    mc_ck_fails(mc_safetensors_open(&s, NULL, st_path("e.safetensors")), MCOMP_FORMAT);
-    mc_ck_fails(mc_safetensors_open(&s, NULL, st_path("missing.safetensors")), MCOMP_PATH);
-    mc_ck_fails(mc_safetensors_open(&s, NULL, "/dev/zero"), MCOMP_PATH);
-    mc_ck_fails(mc_safetensors_open(&s, NULL, "/proc/self/maps"), MCOMP_FORMAT);
+    mc_ck_fails(mc_safetensors_open(&s, NULL, st_path("f.safetensors"), 0), MCOMP_PATH);
+    mc_ck_fails(mc_safetensors_open(&s, NULL, st_path("d.safetensors"), 0), MCOMP_PATH);
+    mc_ck_fails(mc_safetensors_open(&s, NULL, st_path("e.safetensors"), 0), MCOMP_FORMAT);
+    mc_ck_fails(mc_safetensors_open(&s, NULL, st_path("missing.safetensors"), 0), MCOMP_PATH);
+    mc_ck_fails(mc_safetensors_open(&s, NULL, "/dev/zero", 0), MCOMP_PATH);
+    mc_ck_fails(mc_safetensors_open(&s, NULL, "/proc/self/maps", 0), MCOMP_FORMAT);
     ck_assert_int_eq(mc_safetensors_is(st_path("f.safetensors")), 1);
     ck_assert_int_eq(mkfifo(st_path("pipe"), 0600), 0);
     ck_assert_int_eq(mc_safetensors_is(st_path("pipe")), 0); /* and does not hang */

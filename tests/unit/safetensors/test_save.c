@@ -199,7 +199,7 @@ START_TEST(sharded)
     mc_ck_ok(mc_safetensors_save(g, st_path("all.safetensors"), NULL));
     mc_ck_ok(mc_safetensors_save(g, st_path("m.safetensors"), &o)); /* 8 | 8 | 8 + 3 */
     ck_assert_int_eq(st_count("-of-"), 3);
-    mc_ck_ok(mc_safetensors_open(&s, NULL, st_path("m.safetensors.index.json")));
+    mc_ck_ok(mc_safetensors_open(&s, NULL, st_path("m.safetensors.index.json"), 0));
     ck_assert_int_eq(s->n, 4);
     ck_assert_int_eq(s->n_buffers, 3);
     mc_safetensors_close(s);
@@ -248,7 +248,7 @@ START_TEST(constants_of_subgraphs)
         mc_ck_ok(mc_node_set_graph(n, i ? "else_branch" : "then_branch", branch[i]));
     }
     mc_ck_ok(mc_safetensors_save(g, st_path("x.safetensors"), NULL));
-    mc_ck_ok(mc_safetensors_open(&s, NULL, st_path("x.safetensors")));
+    mc_ck_ok(mc_safetensors_open(&s, NULL, st_path("x.safetensors"), 0));
     ck_assert_int_eq(s->n, 8);
     static const char *const names[] = {"a", "choice/a", "inner", "u", "choice/u", "choice/u_1"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) ck_assert_msg(mc_safetensors_find(s, names[i]) != NULL, "%s", names[i]);

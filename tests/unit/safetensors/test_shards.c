@@ -27,7 +27,7 @@ static int32_t open_index(const char *text, mc_safetensors **s)
     st_put_text("m/model.safetensors.index.json", text);
     mc_error_clear();
     *s = NULL;
-    return mc_safetensors_open(s, NULL, st_path("m/model.safetensors.index.json"));
+    return mc_safetensors_open(s, NULL, st_path("m/model.safetensors.index.json"), 0);
 }
 
 START_TEST(good_sets)
@@ -47,7 +47,7 @@ START_TEST(good_sets)
     }
     /* an index that is reached through a link: its shards are where it lies */
     ck_assert_int_eq(symlink("m/model.safetensors.index.json", st_path("link.safetensors.index.json")), 0);
-    mc_ck_ok(mc_safetensors_open(&s, NULL, st_path("link.safetensors.index.json")));
+    mc_ck_ok(mc_safetensors_open(&s, NULL, st_path("link.safetensors.index.json"), 0));
     mc_safetensors_close(s);
 }
 END_TEST
@@ -105,9 +105,9 @@ START_TEST(download_cache)
     st_put_text("blobs/bb", "{\"weight_map\":{\"c\":\"model-00001-of-00001.safetensors\"}}");
     ck_assert_int_eq(symlink("../blobs/aa", st_path("snap/model-00001-of-00001.safetensors")), 0);
     ck_assert_int_eq(symlink("../blobs/bb", st_path("snap/model.safetensors.index.json")), 0);
-    mc_ck_ok(mc_safetensors_open(&s, NULL, st_path("snap/model-00001-of-00001.safetensors")));
+    mc_ck_ok(mc_safetensors_open(&s, NULL, st_path("snap/model-00001-of-00001.safetensors"), 0));
     mc_safetensors_close(s);
-    mc_ck_fails(mc_safetensors_open(&s, NULL, st_path("snap/model.safetensors.index.json")), MCOMP_PATH);
+    mc_ck_fails(mc_safetensors_open(&s, NULL, st_path("snap/model.safetensors.index.json"), 0), MCOMP_PATH);
     ck_assert_ptr_nonnull(strstr(mc_error_peek()->hint, "cp -L"));
 }
 END_TEST
