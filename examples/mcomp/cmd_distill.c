@@ -323,7 +323,7 @@ static const cli_opt opts[] = {
     {"student", OPT_VALUE, "SPEC|MODEL  KIND[:key=value,...] as for mcomp train --build, teacher[:layers=0+2+4,hidden=192,heads=6,ffn=768,vocab=8000], or a model file"},
     {"valid", OPT_VALUE, "DATA  samples that choose the best epoch and measure (default: 10 % of the data, by hash)"},
     {"out-file", OPT_VALUE, "OUT  the student; OUT.ckpt and OUT.ckpt.control are the checkpoints"},
-    {"loss", OPT_VALUE, "NAME[=WEIGHT],...  losses with the teacher (docs/distillation.md; logits)"},
+    {"loss", OPT_VALUE, "NAME[=WEIGHT],...  logits|mse|dkd|hidden|cosine|relation: losses with the teacher (logits)"},
     {"hard-loss", OPT_VALUE, "cross_entropy|bce|mse|kl|cosine|span  loss on the labels"},
     {"temperature", OPT_VALUE, "T  softens the scores of both (2)"},
     {"alpha", OPT_VALUE, "A  weight of the hard loss; 1 - A is the teacher's (0.3)"},

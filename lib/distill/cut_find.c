@@ -5,15 +5,18 @@
 
 static int32_t unlike(const mc_node *n, const char *what)
 {
-    (void)mc_fail(MCOMP_UNSUPPORTED, n ? n->name : "teacher", "the teacher does not look like a transformer encoder: %s", what);
+    (void)mc_fail(MCOMP_UNSUPPORTED, n ? n->name : "model", "this does not look like a transformer encoder: %s", what);
     return mc_fail_hint("describe a student (encoder:layers=..., lstm, text-cnn), or give a model file");
 }
+
+/* Weights are constants, or variables of a training step. */
+static int is_weight(const mc_value *v) { return v->init || (v->flags & MC_VALUE_VARIABLE); }
 
 /* The producer of v behind what changes no value: Dropout, Identity, Cast. */
 static mc_node *made_by(const mc_value *v)
 {
     mc_node *n = v ? v->producer : NULL;
-    while (n && (mc_node_is(n, "Dropout") || mc_node_is(n, "Identity") || mc_node_is(n, "Cast"))) n = n->in[0]->producer;
+    while (n && (mc_node_is(n, "Dropout") || mc_node_is_in(n, "mcomp", "Dropout") || mc_node_is(n, "Identity") || mc_node_is(n, "Cast"))) n = n->in[0]->producer;
     return n;
 }
 
@@ -21,8 +24,8 @@ static mc_node *made_by(const mc_value *v)
 static mc_node *product_of(const mc_value *v)
 {
     mc_node *n = made_by(v);
-    if (n && mc_node_is(n, "Add")) n = made_by(n->in[0]->init ? n->in[1] : n->in[0]);
-    return n && mc_node_is(n, "MatMul") && n->in[1]->init ? n : NULL;
+    if (n && mc_node_is(n, "Add")) n = made_by(is_weight(n->in[0]) ? n->in[1] : n->in[0]);
+    return n && mc_node_is(n, "MatMul") && is_weight(n->in[1]) ? n : NULL;
 }
 
 /* The next sum of two computed values downstream of v, through products, biases, activations, and norms where asked. */
@@ -31,8 +34,8 @@ static mc_node *next_sum(const mc_value *v, int32_t steps)
     for (int64_t u = 0; steps > 0 && u < v->n_uses; u++) {
         mc_node *n = v->uses[u].node;
         if (n->dead || n->n_out < 1) continue;
-        if (mc_node_is(n, "Add") && !n->in[0]->init && !n->in[1]->init) return n;
-        if (n->domain[0] || mc_node_is(n, "Shape") || mc_node_is(n, "LayerNormalization")) continue;
+        if (mc_node_is(n, "Add") && !is_weight(n->in[0]) && !is_weight(n->in[1])) return n;
+        if ((n->domain[0] && !mc_node_is_in(n, "mcomp", "Dropout")) || mc_node_is(n, "Shape") || mc_node_is(n, "LayerNormalization")) continue;
         mc_node *found = next_sum(n->out[0], steps - 1);
         if (found) return found;
     }
@@ -56,7 +59,7 @@ static mc_node *up_product(mc_value *x, mc_value *stream, mc_node **sum)
 {
     for (int64_t u = 0; u < x->n_uses; u++) {
         mc_node *n = x->uses[u].node;
-        if (n->dead || !mc_node_is(n, "MatMul") || n->in[0] != x || !n->in[1]->init) continue;
+        if (n->dead || !mc_node_is(n, "MatMul") || n->in[0] != x || !is_weight(n->in[1])) continue;
         *sum = next_sum(n->out[0], 12);
         if (*sum && ((*sum)->in[0] == stream || (*sum)->in[1] == stream)) return n;
     }
@@ -105,6 +108,19 @@ static int32_t layer_of(mc_layer *l, const mc_node *attention, mc_graph *g)
     return feed_forward(l, norm->out[0], 0);
 }
 
+/* Probabilities that are dropped out would hide an attention from the pass; the copy is only looked at. */
+static int32_t without_dropout(mc_graph *g)
+{
+    int32_t st = MCOMP_OK;
+    for (int64_t i = 0; i < g->n_nodes; i++) {
+        const mc_node *n = g->nodes[i];
+        if (n->dead || !(mc_node_is(n, "Dropout") || mc_node_is_in(n, "mcomp", "Dropout")) || (n->out[0]->flags & MC_VALUE_OUTPUT)) continue;
+        MC_TRY(mc_graph_replace_uses(g, n->out[0], n->in[0]));
+    }
+done:
+    return st;
+}
+
 /* The matched attentions of a copy, in order; its values have the numbers of g's. */
 int32_t mc_cut_find(mc_encoder_map *m, mc_graph *g)
 {
@@ -113,6 +129,8 @@ int32_t mc_cut_find(mc_encoder_map *m, mc_graph *g)
     const mc_pass_options o = {.isa = (int32_t)mc_cpu_isa()};
     *m = (mc_encoder_map){0};
     MC_TRY(mc_graph_clone(&copy, g));
+    MC_TRY(without_dropout(copy));
+    MC_TRY(mc_graph_remove_dead(copy, NULL));
     MC_TRY(mc_graph_sort(copy));
     MC_TRY(mc_pass_run_one(copy, "attention", &o));
     MC_TRY(mc_graph_sort(copy));
@@ -122,6 +140,8 @@ int32_t mc_cut_find(mc_encoder_map *m, mc_graph *g)
         const mc_node *n = copy->order[i];
         if (!mc_node_is_in(n, "mcomp", "Attention")) continue;
         mc_layer *l = &m->layers[m->n];
+        const mc_node *as_is = n->id < g->n_nodes ? g->nodes[n->id] : NULL;
+        if (as_is && !as_is->dead && mc_node_is_in(as_is, "mcomp", "Attention")) l->context = as_is->out[0]; /* a training step has been through the pass */
         for (int32_t k = 0; k < n->n_aliases && !l->context; k++) { /* the Reshape that the match ends with */
             const mc_node *last = mc_graph_find_node(g, n->aliases[k]);
             if (last && mc_node_is(last, "Reshape") && last->out[0]->type.rank == 3 && mc_node_is(last->in[0]->producer, "Transpose")) l->context = last->out[0];

@@ -12,14 +12,22 @@
 
 /* ---- losses (losses.def: one file loss_<name>.c and one row each) ---------------------------------------------------- */
 
-enum { MC_TAP_SCORES = 0, MC_TAPS };
+/* What of the teacher a loss looks at, as bits: scores always; of its last layer the hidden states, or queries, keys and values. */
+enum { MC_TAP_SCORES = 0, MC_TAP_HIDDEN = 1, MC_TAP_RELATION = 2 };
+enum { MC_TOKENS_HIDDEN, MC_TOKENS_Q, MC_TOKENS_K, MC_TOKENS_V, MC_TOKENS };
 
 typedef struct mc_kd_site {
     mc_loss_site *s;
     mc_value *student;   /* scores [N, C] */
     mc_value *teacher;   /* input, the same of the teacher; constant */
     double temperature;
+    struct {
+        mc_value *mask; /* [N, S]: 1 at real tokens */
+        mc_value *student[MC_TOKENS], *teacher[MC_TOKENS]; /* [N, S, width]; of the teacher 0 at padding, NULL: not looked at */
+    } tokens;
 } mc_kd_site;
+/* Mean of x [N, S, 1] over the real tokens of the batch (feed.c). */
+mc_value *mc_kd_over_tokens(mc_kd_site *k, mc_value *x);
 /* A scalar, 0 where student and teacher agree: the mean over rows. */
 typedef mc_value *(*mc_kd_fn)(mc_kd_site *k);
 typedef struct mc_kd {

@@ -57,6 +57,7 @@ int32_t mcomp_distiller_create(mcomp_distiller **out, mcomp_context *ctx, const 
     MC_TRY(check(&d->o));
     MC_TRY(copy_strings(d));
     MC_TRY(mc_kd_parse(d->losses, &d->n_losses, d->o.losses ? d->o.losses : "logits"));
+    for (int32_t i = 0; i < d->n_losses; i++) d->taps |= d->losses[i].loss->tap;
     MC_TRY(mc_graph_clone(&d->teacher, teacher->g));
     MC_TRY(mc_graph_sort(d->teacher));
     MC_TRY(mc_distiller_scores(d, &index));
@@ -67,15 +68,17 @@ done:
     return st;
 }
 
+int mc_distiller_keeps(const mcomp_distiller *d, int part) { return d->taps & (part == MC_TOKENS_HIDDEN ? MC_TAP_HIDDEN : MC_TAP_RELATION) ? 1 : 0; }
+
 void mc_distiller_forget(mcomp_distiller *d)
 {
     mc_kd_store_close(d->store);
     mc_free(d->said);
-    mc_tensor_destroy(d->batch);
+    for (size_t i = 0; i < sizeof d->batch / sizeof *d->batch; i++) mc_tensor_destroy(d->batch[i]);
     d->store = NULL;
     d->said = NULL;
-    d->batch = NULL;
-    d->n_samples = d->width = 0;
+    memset(d->batch, 0, sizeof d->batch);
+    d->n_samples = d->width = d->hidden = d->inner = 0;
 }
 
 void mcomp_distiller_destroy(mcomp_distiller *d)

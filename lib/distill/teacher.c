@@ -12,13 +12,15 @@ typedef struct lesson {
     mcomp_dataset *data;
     mcomp_session *s;
     mcomp_exec *e;
+    mc_graph *g;    /* the teacher, with the outputs that are looked at */
     int32_t scores; /* output */
+    int32_t part[MC_TOKENS], mask; /* outputs; the input that says which tokens are real, -1: none */
     int64_t n;
     char (*key)[MC_KD_KEY + 1]; /* by sample */
     int64_t *missing;
     int64_t n_missing;
     uint16_t *half; /* one sample's payload */
-    int64_t cap_half;
+    int64_t cap_half, n_half;
 } lesson;
 
 /* ---- keys ---- */
@@ -62,37 +64,69 @@ done:
 
 /* ---- running ---- */
 
-/* width and then the scores, as halves. */
-static int32_t keep(lesson *l, int64_t sample, const float *x, int64_t width)
+static int32_t put_halves(lesson *l, int64_t sample, const float *x, int64_t n)
 {
     int32_t st = MCOMP_OK;
     char where[40];
-    MC_TRY(mc_grow(&l->half, &l->cap_half, width, sizeof *l->half));
-    for (int64_t i = 0; i < width; i++) {
+    MC_TRY(mc_grow(&l->half, &l->cap_half, l->n_half + n, sizeof *l->half));
+    for (int64_t i = 0; i < n; i++) {
         if (!isfinite(x[i]) || fabsf(x[i]) > LARGEST_HALF) {
             (void)snprintf(where, sizeof where, "sample %lld", (long long)sample);
-            MC_FAIL(isfinite(x[i]) ? MCOMP_RANGE : MCOMP_DATA, where, "the teacher's score is %g; only finite numbers up to 65504 can be learned from", (double)x[i]);
+            MC_FAIL(isfinite(x[i]) ? MCOMP_RANGE : MCOMP_DATA, where, "the teacher gives %g; only finite numbers up to 65504 can be learned from", (double)x[i]);
         }
-        l->half[i] = mc_f32_to_f16(x[i]);
+        l->half[l->n_half++] = mc_f32_to_f16(x[i]);
     }
-    st = mc_kd_store_put(l->d->store, l->key[sample], l->half, (uint64_t)width * sizeof *l->half);
 done:
     return st;
 }
 
-static int32_t take(lesson *l, const mc_batch *b, const mc_tensor *out)
+/* Tokens of row k that are no padding. */
+static int64_t tokens_of(const lesson *l, const mc_batch *b, int64_t k)
+{
+    const mc_tensor *mask = b->inputs[l->mask];
+    int64_t n = 0;
+    for (int64_t i = 0; i < mask->shape.dim[1]; i++) n += mc_tensor_get_i64(mask, k * mask->shape.dim[1] + i) != 0;
+    return n;
+}
+
+static int32_t keep(lesson *l, const mc_batch *b, int64_t k, const mcomp_tensor *const *out)
 {
     int32_t st = MCOMP_OK;
-    const char *name = l->d->teacher->outputs[l->scores]->name;
-    if (out->dtype != MCOMP_F32) MC_FAIL(MCOMP_UNSUPPORTED, name, "scores of %s; float32 ones can be learned from", mc_dtype_name(out->dtype));
-    if (out->shape.rank != 2 || out->shape.dim[0] != b->n || out->shape.dim[1] < 1) {
+    const mc_tensor *scores = &out[l->scores]->t;
+    mc_said_head h = {.width = (int32_t)scores->shape.dim[1], .tokens = l->d->taps ? (int32_t)tokens_of(l, b, k) : 0};
+    l->n_half = sizeof h / sizeof *l->half;
+    MC_TRY(put_halves(l, b->samples[k], (const float *)scores->data + k * h.width, h.width));
+    for (int i = 0; i < MC_TOKENS; i++) {
+        if (!mc_distiller_keeps(l->d, i)) continue;
+        const mc_tensor *t = &out[l->part[i]]->t;
+        const int64_t width = t->shape.dim[2];
+        if (i == MC_TOKENS_HIDDEN) h.hidden = (int32_t)width;
+        else h.inner = (int32_t)width;
+        MC_TRY(put_halves(l, b->samples[k], (const float *)t->data + k * t->shape.dim[1] * width, h.tokens * width));
+    }
+    memcpy(l->half, &h, sizeof h);
+    st = mc_kd_store_put(l->d->store, l->key[b->samples[k]], l->half, (uint64_t)l->n_half * sizeof *l->half);
+done:
+    return st;
+}
+
+static int32_t take(lesson *l, const mc_batch *b, const mcomp_tensor *const *out)
+{
+    int32_t st = MCOMP_OK;
+    const mc_tensor *t = &out[l->scores]->t;
+    const char *name = l->g->outputs[l->scores]->name;
+    if (t->dtype != MCOMP_F32) MC_FAIL(MCOMP_UNSUPPORTED, name, "scores of %s; float32 ones can be learned from", mc_dtype_name(t->dtype));
+    if (t->shape.rank != 2 || t->shape.dim[0] != b->n || t->shape.dim[1] < 1) {
         char text[80];
-        (void)mc_fail(MCOMP_UNSUPPORTED, name, "the teacher gives scores of shape %s for %lld samples; a row of scores a sample can be learned from", mc_shape_text(&out->shape, text, sizeof text),
-                      (long long)b->n);
+        (void)mc_fail(MCOMP_UNSUPPORTED, name, "the teacher gives scores of shape %s for %lld samples; a row of scores a sample can be learned from",
+                      mc_shape_text(&t->shape, text, sizeof text), (long long)b->n);
         st = mc_fail_hint("name another output of the teacher if it has one");
         goto done;
     }
-    for (int64_t k = 0; k < b->n; k++) MC_TRY(keep(l, b->samples[k], (const float *)out->data + k * out->shape.dim[1], out->shape.dim[1]));
+    for (int i = 0; i < MC_TOKENS; i++)
+        if (mc_distiller_keeps(l->d, i) && (out[l->part[i]]->t.shape.rank != 3 || out[l->part[i]]->t.dtype != MCOMP_F32))
+            MC_FAIL(MCOMP_UNSUPPORTED, l->g->outputs[l->part[i]]->name, "the teacher's layers do not give [samples, tokens, width]");
+    for (int64_t k = 0; k < b->n; k++) MC_TRY(keep(l, b, k, out));
 done:
     return st;
 }
@@ -129,7 +163,7 @@ static int32_t run(lesson *l)
         MC_TRY(mc_loader_next(loader, &b));
         if (b.n == 0) break;
         MC_TRY(mcomp_exec_run(l->e, n_in, (const mcomp_tensor *const *)b.inputs, n_out, out));
-        MC_TRY(take(l, &b, &out[l->scores]->t));
+        MC_TRY(take(l, &b, out));
         done_samples += b.n;
         MC_TRY(mc_context_progress(l->d->ctx, "teacher", (double)done_samples / (double)l->n_missing));
     }
@@ -145,11 +179,43 @@ done:
     return st;
 }
 
+static int32_t output_of(mc_graph *g, mc_value *v, int32_t *index)
+{
+    for (*index = 0; *index < g->n_outputs; ++*index)
+        if (g->outputs[*index] == v) return MCOMP_OK;
+    return mc_graph_add_output(g, v);
+}
+
+/* What losses over tokens look at becomes outputs. */
+static int32_t look_inside(lesson *l)
+{
+    int32_t st = MCOMP_OK;
+    mc_encoder_map m = {0};
+    const mc_pass_options o = {.isa = (int32_t)mc_cpu_isa()};
+    MC_TRY(mc_graph_clone(&l->g, l->d->teacher));
+    if (!l->d->taps) return MCOMP_OK;
+    l->mask = -1;
+    for (int64_t i = 0; i < l->g->n_inputs && l->mask < 0; i++)
+        if (strstr(l->g->inputs[i]->name, "mask") && mc_dtype_is_integer(l->g->inputs[i]->type.dtype) && l->g->inputs[i]->type.rank == 2) l->mask = (int32_t)i;
+    if (l->mask < 0) MC_FAIL(MCOMP_UNSUPPORTED, "losses", "losses over tokens need a teacher with an attention mask among its inputs");
+    MC_TRY(mc_infer_graph(l->g));
+    MC_TRY(mc_passes_run(l->g, MC_STAGE_LOAD | MC_STAGE_SHAPE | MC_STAGE_FUSE, &o));
+    MC_TRY(mc_cut_find(&m, l->g));
+    const mc_layer *last = &m.layers[m.n - 1];
+    mc_value *const all[MC_TOKENS] = {last->out, last->q, last->k, last->v};
+    for (int i = 0; i < MC_TOKENS; i++)
+        if (mc_distiller_keeps(l->d, i)) MC_TRY(output_of(l->g, all[i], &l->part[i]));
+    MC_TRY(mc_graph_sort(l->g));
+done:
+    mc_free(m.layers);
+    return st;
+}
+
 static int32_t compute(lesson *l)
 {
     int32_t st = MCOMP_OK;
     if (l->n_missing == 0) return MCOMP_OK;
-    MC_TRY(mc_session_open(&l->s, l->d->ctx, l->d->teacher, NULL, NULL));
+    MC_TRY(mc_session_open(&l->s, l->d->ctx, l->g, NULL, NULL));
     MC_TRY(mcomp_exec_create(&l->e, l->s));
     st = run(l);
 done:
@@ -167,7 +233,7 @@ static int32_t open_store(lesson *l)
     mc_str text = {0};
     if (l->d->o.cache) {
         MC_TRY(mc_graph_digest(l->d->teacher, digest));
-        MC_TRY(mc_str_appendf(&text, "%s:%s", digest, l->d->teacher->outputs[l->scores]->name));
+        MC_TRY(mc_str_appendf(&text, "%s:%s:2:%d", digest, l->d->teacher->outputs[l->scores]->name, l->d->taps));
         MC_TRY(mc_sha256_hex(text.data, (uint64_t)text.len, digest));
         digest[32] = 0;
     }
@@ -187,8 +253,14 @@ static int32_t remember(lesson *l)
     for (int64_t i = 0; i < l->n; i++) {
         d->said[i].data = mc_kd_store_find(d->store, l->key[i], &bytes);
         if (!d->said[i].data) MC_FAIL(MCOMP_INTERNAL, "teacher", "sample %lld was lost", (long long)i);
-        if (d->width && (uint64_t)d->width * 2 != bytes) MC_FAIL(MCOMP_SHAPE, "teacher", "sample %lld has another number of scores than the first", (long long)i);
-        d->width = (int64_t)(bytes / 2);
+        mc_said_head h = {0};
+        if (bytes >= sizeof h) memcpy(&h, d->said[i].data, sizeof h);
+        const uint64_t numbers = (uint64_t)h.width + (uint64_t)h.tokens * ((uint64_t)h.hidden + 3 * (uint64_t)h.inner);
+        if (h.width < 1 || h.tokens < 0 || h.hidden < 0 || h.inner < 0 || bytes != sizeof h + 2 * numbers) MC_FAIL(MCOMP_INTERNAL, "teacher", "the entry of sample %lld is not understood", (long long)i);
+        if (i > 0 && (d->width != h.width || d->hidden != h.hidden || d->inner != h.inner)) MC_FAIL(MCOMP_SHAPE, "teacher", "sample %lld has other sizes than the first", (long long)i);
+        d->width = h.width;
+        d->hidden = h.hidden;
+        d->inner = h.inner;
     }
     d->n_samples = l->n;
     d->info = (mcomp_distiller_info){.samples = l->n, .computed = l->n_missing, .damaged = mc_kd_store_damaged(d->store), .cache_bytes = mc_kd_store_bytes(d->store)};
@@ -207,6 +279,7 @@ int32_t mcomp_distiller_teach(mcomp_distiller *d, mcomp_dataset *data)
     l.n = mcomp_dataset_count(data);
     if (l.n < 1) MC_FAIL(MCOMP_DATA, "data", "there are no samples for the teacher");
     MC_TRY(mc_distiller_scores(d, &l.scores));
+    MC_TRY(look_inside(&l));
     MC_TRY(open_store(&l));
     MC_TRY(keys(&l));
     MC_TRY(compute(&l));
@@ -215,6 +288,7 @@ done:
     mc_free(l.key);
     mc_free(l.missing);
     mc_free(l.half);
+    mc_graph_destroy(l.g);
     if (st != MCOMP_OK) mc_distiller_forget(d);
     return st;
 }

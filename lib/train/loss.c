@@ -87,6 +87,31 @@ mc_value *mc_loss_target(mc_loss_site *s, const mc_type *type)
     return s->status == MCOMP_OK ? s->target : NULL;
 }
 
+mc_value *mc_loss_parameter(mc_loss_site *s, const char *name, mc_tensor *start)
+{
+    mc_value *v = NULL;
+    if (s->status == MCOMP_OK && !start) s->status = MCOMP_NO_MEMORY;
+    if (s->status != MCOMP_OK) {
+        mc_tensor_destroy(start);
+        return NULL;
+    }
+    if (!s->step) {
+        s->status = mc_graph_add_const(s->g, name, start, &v);
+        return s->status == MCOMP_OK ? v : NULL;
+    }
+    const mc_type type = mc_type_of(start);
+    s->status = mc_graph_add_input(s->g, name, &type, &v);
+    if (s->status != MCOMP_OK) {
+        mc_tensor_destroy(start);
+        return NULL;
+    }
+    v->flags |= MC_VALUE_VARIABLE;
+    s->status = mc_step_add_variable(s->step, name, MC_VAR_PARAM, -1, v, start);
+    if (s->status != MCOMP_OK) return NULL;
+    s->step->vars[s->step->n_vars - 1].helper = 1;
+    return v;
+}
+
 mc_value *mc_loss_input(mc_loss_site *s, const char *name, const mc_type *type)
 {
     mc_value *v = NULL;

@@ -21,7 +21,11 @@ int32_t mc_trainer_feed(mcomp_trainer *t, const mc_feed_batch *b)
 {
     if (t->n_extra == 0) return MCOMP_OK;
     if (!t->feed) return mc_fail(MCOMP_INTERNAL, "train", "the loss has inputs that nobody fills");
-    return t->feed(t->feed_payload, b, t->n_extra, t->in + t->first_extra);
+    if (!t->fed && !(t->fed = mc_calloc((size_t)t->n_extra, sizeof *t->fed))) return MCOMP_NO_MEMORY;
+    const int32_t st = t->feed(t->feed_payload, b, t->n_extra, t->fed);
+    for (int64_t i = t->first_extra, k = 0; st == MCOMP_OK && k < t->n_extra; i++)
+        if (!(t->step.g->inputs[i]->flags & MC_VALUE_VARIABLE)) t->in[i] = t->fed[k++];
+    return st;
 }
 
 void mc_trainer_set_hook(mcomp_trainer *t, mc_hook_fn hook, void *payload)

@@ -29,6 +29,7 @@ typedef struct mc_loss_site {
     const float *weight;  /* [n_weight] class weights, or NULL */
     int64_t n_weight;
     int64_t n_inputs;     /* that terms have added */
+    struct mc_step *step; /* NULL outside of a trainer */
 } mc_loss_site;
 typedef mc_value *(*mc_loss_fn)(mc_loss_site *s); /* a scalar: the mean over the batch */
 typedef struct mc_loss {
@@ -41,6 +42,9 @@ const mc_loss *mc_loss_find(const char *name); /* NULL: unknown, the record name
 mc_value *mc_loss_target(mc_loss_site *s, const mc_type *type);
 /* An input of a term's own. */
 mc_value *mc_loss_input(mc_loss_site *s, const char *name, const mc_type *type);
+/* A parameter of a term's own: trained and kept in checkpoints, and no part of the result. Takes over start, also on failure; outside of a
+ * trainer it is a constant. */
+mc_value *mc_loss_parameter(mc_loss_site *s, const char *name, mc_tensor *start);
 mc_value *mc_loss_node(mc_loss_site *s, const char *op, int32_t n, mc_value *const *in); /* infers; output 0 */
 /* The same with one integer attribute. */
 mc_value *mc_loss_node_i(mc_loss_site *s, const char *op, int32_t n, mc_value *const *in, const char *attr, int64_t v);
@@ -77,6 +81,7 @@ typedef struct mc_variable {
     char *name;      /* of a parameter: the initializer's; others: PARAMETER#role */
     int32_t kind, input; /* index among the step graph's inputs */
     int32_t of;      /* index of the parameter it belongs to; itself for parameters and running moments */
+    int32_t helper;  /* 1: a parameter of a loss, no part of the result */
     mc_value *value; /* in the step graph */
     mcomp_tensor *t; /* owned */
 } mc_variable;

@@ -96,6 +96,7 @@ void mcomp_trainer_destroy(mcomp_trainer *t)
     mcomp_tensor_destroy(t->key);
     mcomp_tensor_destroy(t->apply);
     mc_free(t->in);
+    mc_free(t->fed);
     mc_free(t->weight);
     mc_graph_destroy(t->model);
     mc_arena_destroy(t->arena);
@@ -137,7 +138,7 @@ static int32_t build(mcomp_trainer *t)
     mc_step *s = &t->step;
     MC_TRY(split(t->arena, t->o.freeze, &frozen));
     MC_TRY(mc_step_prepare(s, t->model, frozen));
-    mc_loss_site site = {.g = s->g, .out = out, .smoothing = (float)t->o.label_smoothing, .weight = t->weight, .n_weight = t->n_weight};
+    mc_loss_site site = {.g = s->g, .out = out, .smoothing = (float)t->o.label_smoothing, .weight = t->weight, .n_weight = t->n_weight, .step = s};
     MC_TRY(mc_trainer_outputs(t, s->g, out, &site.n_out));
     MC_TRY(mc_trainer_emit_loss(t, &site));
     MC_TRY(mc_trainer_add_masks(t));
@@ -248,6 +249,7 @@ done:
 static int is_result(const mcomp_trainer *t, const mc_variable *v)
 {
     if (v->kind == MC_VAR_STAT) return 1;
+    if (t->step.vars[v->of].helper) return 0;
     return v->kind == (t->o.average > 0.0 ? MC_VAR_AVERAGE : MC_VAR_PARAM);
 }
 

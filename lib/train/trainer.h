@@ -25,11 +25,12 @@ struct mcomp_trainer {
     const mc_optimizer *optimizer;
     const mc_schedule *schedule;
     mc_loss_term *terms;
-    int64_t n_terms, cap_terms, first_extra, n_extra; /* inputs that terms added */
+    int64_t n_terms, cap_terms, first_extra, n_extra; /* inputs that terms added: among those of the step from first_extra, parameters of terms between them */
     double loss_weight;
     mc_mask *masks;           /* given before the step was built */
     int64_t n_masks, cap_masks;
     mc_feed_fn feed;
+    const mcomp_tensor **fed; /* [n_extra] */
     void *feed_payload;
     mc_hook_fn hook;
     void *hook_payload;
