@@ -411,6 +411,42 @@ static inline int32_t go_mcomp_machine_info_get(mcgo_error *error_out, mcomp_mac
     return mcgo_leave(error_out, outer, mcomp_machine_info_get(out));
 }
 
+static inline int32_t go_mcomp_pruner_create(mcgo_error *error_out, mcomp_pruner **out, mcomp_context *ctx, const mcomp_graph *g, const mcomp_pruner_options *options)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_pruner_create(out, ctx, g, options));
+}
+
+static inline int32_t go_mcomp_pruner_graph(mcgo_error *error_out, mcomp_graph **out, mcomp_pruner *p)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_pruner_graph(out, p));
+}
+
+static inline int32_t go_mcomp_pruner_options_init(mcgo_error *error_out, mcomp_pruner_options *o, uint32_t size)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_pruner_options_init(o, size));
+}
+
+static inline int32_t go_mcomp_pruner_run(mcgo_error *error_out, mcomp_prune_result *result, mcomp_train_result *fit, mcomp_pruner *p, mcomp_dataset *train, mcomp_dataset *valid, const mcomp_trainer_options *training)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_pruner_run(result, fit, p, train, valid, training));
+}
+
+static inline int32_t go_mcomp_pruner_site_count(mcgo_error *error_out, const mcomp_pruner *p, int64_t *count)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_pruner_site_count(p, count));
+}
+
+static inline int32_t go_mcomp_pruner_site_get(mcgo_error *error_out, const mcomp_pruner *p, int64_t index, mcomp_prune_site *out)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_pruner_site_get(p, index, out));
+}
+
 static inline int32_t go_mcomp_quantizer_apply(mcgo_error *error_out, mcomp_graph **out, mcomp_quantizer *q, const mcomp_graph *g, const mcomp_calibrator *calibrator, mcomp_dataset *samples)
 {
     uintptr_t outer = mcgo_enter();

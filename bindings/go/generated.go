@@ -686,6 +686,86 @@ func (o *DistillerInfo) from(c *C.mcomp_distiller_info) {
 	o.CacheBytes = uint64(c.cache_bytes)
 }
 
+// PrunerOptions is mcomp_pruner_options: what is zero is the default.
+type PrunerOptions struct {
+	Global    int32
+	Pattern   string
+	Criterion string
+	Schedule  string
+	Match     string
+	Keep      string
+	Sparsity  float64
+	Macs      float64
+	LatencyMs float64
+	Align     int64
+}
+
+func (o PrunerOptions) c(m *memory) (*C.mcomp_pruner_options, error) {
+	c := new(C.mcomp_pruner_options)
+	if err := m.check(C.go_mcomp_pruner_options_init(m.error(), c, C.uint32_t(unsafe.Sizeof(*c))), "mcomp_pruner_options_init"); err != nil {
+		return nil, err
+	}
+	c.global = C.int32_t(o.Global)
+	c.pattern = m.optional(o.Pattern)
+	c.criterion = m.optional(o.Criterion)
+	c.schedule = m.optional(o.Schedule)
+	c.match = m.optional(o.Match)
+	c.keep = m.optional(o.Keep)
+	c.sparsity = C.double(o.Sparsity)
+	c.macs = C.double(o.Macs)
+	c.latency_ms = C.double(o.LatencyMs)
+	c.align = C.int64_t(o.Align)
+	return c, m.failed
+}
+
+// PruneResult is mcomp_prune_result.
+type PruneResult struct {
+	Trained            int32
+	Sparsity           float64
+	EquivalenceMaxAbs  float64
+	EquivalenceSamples int64
+	ParamsBefore       int64
+	ParamsAfter        int64
+	MacsBefore         float64
+	MacsAfter          float64
+	BeforeMetric       float64
+	BeforeLo           float64
+	BeforeHi           float64
+}
+
+func (o *PruneResult) from(c *C.mcomp_prune_result) {
+	o.Trained = int32(c.trained)
+	o.Sparsity = float64(c.sparsity)
+	o.EquivalenceMaxAbs = float64(c.equivalence_max_abs)
+	o.EquivalenceSamples = int64(c.equivalence_samples)
+	o.ParamsBefore = int64(c.params_before)
+	o.ParamsAfter = int64(c.params_after)
+	o.MacsBefore = float64(c.macs_before)
+	o.MacsAfter = float64(c.macs_after)
+	o.BeforeMetric = float64(c.before_metric)
+	o.BeforeLo = float64(c.before_lo)
+	o.BeforeHi = float64(c.before_hi)
+}
+
+// PruneSite is mcomp_prune_site.
+type PruneSite struct {
+	Node     string
+	Kind     string
+	Pieces   int64
+	Kept     int64
+	Elements int64
+	Sparsity float64
+}
+
+func (o *PruneSite) from(c *C.mcomp_prune_site) {
+	o.Node = C.GoString(c.node)
+	o.Kind = C.GoString(c.kind)
+	o.Pieces = int64(c.pieces)
+	o.Kept = int64(c.kept)
+	o.Elements = int64(c.elements)
+	o.Sparsity = float64(c.sparsity)
+}
+
 // QuantizerOptions is mcomp_quantizer_options: what is zero is the default.
 type QuantizerOptions struct {
 	QDQ        int32

@@ -132,13 +132,42 @@ done:
     return st;
 }
 
+/* What shrinks together: units that can be cut out whole, by the patterns of mcomp prune. */
+static int groups(cli *c, const mcomp_graph *g, json_t *list)
+{
+    static const char *const kinds[] = {"channel", "ffn", "head"};
+    int st = 0;
+    mcomp_pruner *p = NULL;
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        mcomp_pruner_options o;
+        int64_t n = 0;
+        CLI_LIB(mcomp_pruner_options_init(&o, sizeof o));
+        o.pattern = kinds[k];
+        const int32_t code = mcomp_pruner_create(&p, c->ctx, g, &o);
+        if (code == MCOMP_ARGUMENT) continue; /* none of this kind */
+        CLI_LIB(code);
+        CLI_LIB(mcomp_pruner_site_count(p, &n));
+        for (int64_t i = 0; i < n; i++) {
+            mcomp_prune_site s = {.size = sizeof s};
+            CLI_LIB(mcomp_pruner_site_get(p, i, &s));
+            json_t *row = json_pack("{s:s,s:s,s:I,s:I}", "name", s.node, "kind", s.kind, "units", (json_int_t)s.pieces, "weights", (json_int_t)s.elements);
+            if (row) (void)json_array_append_new(list, row);
+            cli_say(c, "%-8s %-8s %6lld units, %lld weights: %s\n", i + k == 0 ? "groups" : "", s.kind, (long long)s.pieces, (long long)s.elements, s.node);
+        }
+        mcomp_pruner_destroy(p);
+        p = NULL;
+    }
+done:
+    mcomp_pruner_destroy(p);
+    return st;
+}
+
 static int run(cli *c)
 {
     int st = 0;
     mcomp_graph *g = NULL;
     mcomp_graph_info i = {.size = sizeof i};
     json_t *unsupported = NULL;
-    if (cli_has(c, "groups")) return cli_fail(c, MCOMP_UNSUPPORTED, "--groups", "it comes with pruning", "pruning groups are not in this version");
     if (cli_is_safetensors(c->pos[0]) && !cli_has(c, "arch")) return inspect_tensors(c, c->pos[0]);
     CLI_TRY(cli_model(c, c->pos[0], &g));
     CLI_LIB(mcomp_graph_info_get(g, &i));
@@ -149,7 +178,9 @@ static int run(cli *c)
     unsupported = json_array();
     cli_set(c->root, "unsupported", unsupported);
     CLI_LIB(mcomp_graph_unsupported(g, note_unsupported, unsupported));
-    cli_set(c->root, "groups", json_array());
+    json_t *list = json_array();
+    cli_set(c->root, "groups", list);
+    if (cli_has(c, "groups")) CLI_TRY(groups(c, g, list));
     for (size_t k = 0; k < json_array_size(unsupported); k++) {
         const json_t *u = json_array_get(unsupported, k);
         cli_say(c, "cannot run %s (%s): %s\n", json_string_value(json_object_get(u, "node")), json_string_value(json_object_get(u, "op")),
@@ -162,7 +193,7 @@ done:
 }
 
 static const cli_opt opts[] = {
-    {"groups", OPT_FLAG, "lists pruning groups"},
+    {"groups", OPT_FLAG, "lists what mcomp prune can cut out whole: channels, neurons, heads"},
     {"set", OPT_MULTI, "NAME=VALUE  fixes an input of the model"},
     {NULL, 0, NULL},
 };

@@ -74,7 +74,7 @@ static int read_numbers(cli *c, mcomp_trainer_options *o)
     int64_t v = 0;
     CLI_TRY(cli_i64(c, "batch", o->batch, 1, 1 << 20, &v));
     o->batch = (int32_t)v;
-    CLI_TRY(cli_i64(c, "epochs", o->epochs, 1, 1000000, &o->epochs));
+    CLI_TRY(cli_i64(c, "epochs", o->epochs, c->verb == &cli_prune ? 0 : 1, 1000000, &o->epochs));
     CLI_TRY(cli_i64(c, "steps", o->max_steps, 0, INT64_MAX, &o->max_steps));
     CLI_TRY(cli_i64(c, "accumulate", o->accumulate, 1, 1 << 20, &o->accumulate));
     CLI_TRY(cli_i64(c, "patience", o->patience, 0, 1000000, &o->patience));
@@ -116,7 +116,7 @@ int cli_training_options(cli_training *t, mcomp_trainer_options *o)
     CLI_TRY(read_numbers(c, o));
     CLI_TRY(read_freeze(c, &t->freeze));
     o->optimizer = cli_str(c, "optimizer", NULL);
-    o->schedule = cli_str(c, "schedule", NULL);
+    o->schedule = cli_str(c, c->verb == &cli_prune ? "lr-schedule" : "schedule", NULL); /* prune has a schedule of its own */
     o->metric = cli_str(c, "metric", NULL);
     o->precision = cli_str(c, "precision", NULL);
     o->output = cli_str(c, "output", NULL);
@@ -204,4 +204,4 @@ const cli_opt cli_training_opts[] = {
     {NULL, 0, NULL},
 };
 
-int cli_takes_training(const cli_verb *v) { return v == &cli_train || v == &cli_distill; }
+int cli_takes_training(const cli_verb *v) { return v == &cli_train || v == &cli_distill || v == &cli_prune; }

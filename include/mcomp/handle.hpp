@@ -156,6 +156,7 @@ using DatasetOptions = Options<mcomp_dataset_options, mcomp_dataset_options_init
 using QuantizerOptions = Options<mcomp_quantizer_options, mcomp_quantizer_options_init>;
 using SessionOptions = Options<mcomp_session_options, mcomp_session_options_init>;
 using DistillerOptions = Options<mcomp_distiller_options, mcomp_distiller_options_init>;
+using PrunerOptions = Options<mcomp_pruner_options, mcomp_pruner_options_init>;
 using TrainerOptions = Options<mcomp_trainer_options, mcomp_trainer_options_init>;
 
 } // namespace mcomp

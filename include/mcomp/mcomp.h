@@ -8,6 +8,7 @@
 #include <mcomp/dataset.h>
 #include <mcomp/distiller.h>
 #include <mcomp/graph.h>
+#include <mcomp/pruner.h>
 #include <mcomp/quantizer.h>
 #include <mcomp/build.h>
 #include <mcomp/trainer.h>

@@ -111,5 +111,5 @@ static int32_t gradient(mc_op_grad *c)
 }
 
 const mc_op mc_op_Concat = {.name = "Concat", .domain = "", .version = 13, .since = 4, .min_in = 1, .max_in = -1, .min_out = 1,
-                            .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_SHARED, .infer = infer, .forward = forward,
+                            .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_SHARED, .axes = mc_axes_concat, .infer = infer, .forward = forward,
                             .gradient = gradient};

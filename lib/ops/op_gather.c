@@ -156,7 +156,7 @@ static int32_t forward_nd(const mc_op_run *r)
 }
 
 const mc_op mc_op_Gather = {.name = "Gather", .domain = "", .version = 13, .since = 1, .min_in = 2, .max_in = 2, .min_out = 1,
-                            .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer_gather,
+                            .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .axes = mc_axes_gather, .infer = infer_gather,
                             .forward = forward_gather, .gradient = mc_grad_move};
 const mc_op mc_op_GatherElements = {.name = "GatherElements", .domain = "", .version = 13, .since = 11, .min_in = 2, .max_in = 2,
                                     .min_out = 1, .max_out = 1, .traits = 0, .quant = MC_Q_PASS, .infer = infer_elements,

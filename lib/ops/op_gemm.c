@@ -70,5 +70,5 @@ static int32_t gradient(mc_op_grad *c)
 }
 
 const mc_op mc_op_Gemm = {.name = "Gemm", .domain = "", .version = 13, .since = 11, .min_in = 2, .max_in = 3, .min_out = 1,
-                          .max_out = 1, .quant = MC_Q_WEIGHTED, .infer = infer, .forward = forward, .cost = cost,
+                          .max_out = 1, .quant = MC_Q_WEIGHTED, .axes = mc_axes_gemm, .infer = infer, .forward = forward, .cost = cost,
                           .gradient = gradient};

@@ -103,5 +103,5 @@ static int32_t gradient(mc_op_grad *c)
 }
 
 const mc_op mc_op_MatMul = {.name = "MatMul", .domain = "", .version = 13, .since = 1, .min_in = 2, .max_in = 2, .min_out = 1,
-                            .max_out = 1, .quant = MC_Q_WEIGHTED, .infer = infer, .forward = forward, .cost = cost,
+                            .max_out = 1, .quant = MC_Q_WEIGHTED, .axes = mc_axes_matmul, .infer = infer, .forward = forward, .cost = cost,
                             .gradient = gradient};

@@ -137,10 +137,10 @@ static int32_t grad_instance(mc_op_grad *c) { return mc_grad_channel_norm(c, "in
 static int32_t grad_group(mc_op_grad *c) { return mc_grad_channel_norm(c, "group"); }
 
 const mc_op mc_op_BatchNormalization = {.name = "BatchNormalization", .domain = "", .version = 15, .since = 9, .min_in = 5,
-                                        .max_in = 5, .min_out = 1, .max_out = 3, .quant = MC_Q_NONE, .infer = infer_batch,
+                                        .max_in = 5, .min_out = 1, .max_out = 3, .quant = MC_Q_NONE, .axes = mc_axes_channel_norm, .infer = infer_batch,
                                         .forward = forward_batch, .gradient = grad_batch};
 const mc_op mc_op_InstanceNormalization = {.name = "InstanceNormalization", .domain = "", .version = 22, .since = 6, .min_in = 3,
-                                           .max_in = 3, .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer_instance,
+                                           .max_in = 3, .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .axes = mc_axes_channel_norm, .infer = infer_instance,
                                            .forward = forward_instance, .gradient = grad_instance};
 const mc_op mc_op_GroupNormalization = {.name = "GroupNormalization", .domain = "", .version = 21, .since = 21, .min_in = 3,
                                         .max_in = 3, .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer_group,

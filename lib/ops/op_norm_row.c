@@ -90,8 +90,8 @@ static int32_t grad_layer(mc_op_grad *c) { return mc_grad_row_norm(c, 1); }
 static int32_t grad_rms(mc_op_grad *c) { return mc_grad_row_norm(c, 0); }
 
 const mc_op mc_op_LayerNormalization = {.name = "LayerNormalization", .domain = "", .version = 17, .since = 17, .min_in = 2,
-                                        .max_in = 3, .min_out = 1, .max_out = 3, .quant = MC_Q_NONE, .infer = infer,
+                                        .max_in = 3, .min_out = 1, .max_out = 3, .quant = MC_Q_NONE, .axes = mc_axes_row_norm, .infer = infer,
                                         .forward = forward_layer, .cost = cost, .gradient = grad_layer};
 const mc_op mc_op_RMSNormalization = {.name = "RMSNormalization", .domain = "", .version = 23, .since = 23, .min_in = 2,
-                                      .max_in = 2, .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer,
+                                      .max_in = 2, .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .axes = mc_axes_row_norm, .infer = infer,
                                       .forward = forward_rms, .cost = cost, .gradient = grad_rms};

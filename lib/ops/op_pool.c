@@ -69,16 +69,16 @@ static int32_t grad_global_max(mc_op_grad *c) { return mc_grad_pool(c, 1, 1); }
 static int32_t grad_global_average(mc_op_grad *c) { return mc_grad_pool(c, 0, 1); }
 
 const mc_op mc_op_MaxPool = {.name = "MaxPool", .domain = "", .version = 22, .since = 12, .min_in = 1, .max_in = 1, .min_out = 1,
-                             .max_out = 2, .quant = MC_Q_PASS, .infer = max_first, .forward = run_max_first, .cost = mc_pool_cost,
+                             .max_out = 2, .quant = MC_Q_PASS, .axes = mc_axes_pool, .infer = max_first, .forward = run_max_first, .cost = mc_pool_cost,
                              .gradient = grad_max};
 const mc_op mc_op_AveragePool = {.name = "AveragePool", .domain = "", .version = 22, .since = 11, .min_in = 1, .max_in = 1,
-                                 .min_out = 1, .max_out = 1, .quant = MC_Q_POOL, .infer = average_first,
+                                 .min_out = 1, .max_out = 1, .quant = MC_Q_POOL, .axes = mc_axes_pool, .infer = average_first,
                                  .forward = run_average_first, .cost = mc_pool_cost, .gradient = grad_average};
 const mc_op mc_op_GlobalMaxPool = {.name = "GlobalMaxPool", .domain = "", .version = 22, .since = 1, .min_in = 1, .max_in = 1,
-                                   .min_out = 1, .max_out = 1, .quant = MC_Q_PASS, .infer = global_max_first,
+                                   .min_out = 1, .max_out = 1, .quant = MC_Q_PASS, .axes = mc_axes_pool, .infer = global_max_first,
                                    .forward = run_global_max_first, .cost = mc_pool_cost, .gradient = grad_global_max};
 const mc_op mc_op_GlobalAveragePool = {.name = "GlobalAveragePool", .domain = "", .version = 22, .since = 1, .min_in = 1,
-                                       .max_in = 1, .min_out = 1, .max_out = 1, .quant = MC_Q_POOL, .infer = global_average_first,
+                                       .max_in = 1, .min_out = 1, .max_out = 1, .quant = MC_Q_POOL, .axes = mc_axes_pool, .infer = global_average_first,
                                        .forward = run_global_average_first, .cost = mc_pool_cost,
                                        .gradient = grad_global_average};
 const mc_op mc_op_mcomp_MaxPool = {.name = "MaxPool", .domain = "mcomp", .version = 1, .since = 1, .min_in = 1, .max_in = 1,

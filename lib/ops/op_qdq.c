@@ -115,10 +115,10 @@ static int32_t forward_dynamic(const mc_op_run *r)
 
 const mc_op mc_op_QuantizeLinear = {.name = "QuantizeLinear", .domain = "", .version = 25, .since = 13, .min_in = 2, .max_in = 3,
                                     .min_out = 1, .max_out = 1, .traits = MC_OP_SURROGATE, .quant = MC_Q_NONE,
-                                    .infer = infer_quantize, .forward = forward_quantize, .gradient = mc_grad_quantize};
+                                    .axes = mc_axes_qdq, .infer = infer_quantize, .forward = forward_quantize, .gradient = mc_grad_quantize};
 const mc_op mc_op_DequantizeLinear = {.name = "DequantizeLinear", .domain = "", .version = 25, .since = 13, .min_in = 2,
                                       .max_in = 3, .min_out = 1, .max_out = 1, .traits = MC_OP_NO_FOLD, .quant = MC_Q_NONE,
-                                      .infer = infer_dequantize, .forward = forward_dequantize,
+                                      .axes = mc_axes_qdq, .infer = infer_dequantize, .forward = forward_dequantize,
                                       .gradient = mc_grad_dequantize};
 const mc_op mc_op_DynamicQuantizeLinear = {.name = "DynamicQuantizeLinear", .domain = "", .version = 11, .since = 11, .min_in = 1,
                                            .max_in = 1, .min_out = 3, .max_out = 3, .traits = MC_OP_SURROGATE, .quant = MC_Q_NONE,

@@ -259,7 +259,7 @@ static int32_t grad_log_exp(mc_op_grad *c) /* e^(x - y) */
     static int32_t forward_##NAME(const mc_op_run *r) { return forward(r, KIND); }                                     \
     const mc_op mc_op_##NAME = {.name = #NAME, .domain = "", .version = VERSION, .since = SINCE, .min_in = 1,          \
                                 .max_in = 2, .min_out = 1, .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = QUANT,   \
-                                .infer = infer, .forward = forward_##NAME, .gradient = GRADIENT};
+                                .axes = mc_axes_reduce, .infer = infer, .forward = forward_##NAME, .gradient = GRADIENT};
 REDUCE(ReduceSum, 13, 13, R_SUM, MC_Q_NONE, grad_sum)
 REDUCE(ReduceMean, 18, 18, R_MEAN, MC_Q_POOL, grad_mean)
 REDUCE(ReduceMax, 20, 18, R_MAX, MC_Q_NONE, grad_extreme)

@@ -146,8 +146,8 @@ static int32_t gradient(mc_op_grad *c)
 }
 
 const mc_op mc_op_Reshape = {.name = "Reshape", .domain = "", .version = 21, .since = 5, .min_in = 2, .max_in = 2, .min_out = 1,
-                             .max_out = 1, .traits = MC_OP_VIEW | MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer,
+                             .max_out = 1, .traits = MC_OP_VIEW | MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .axes = mc_axes_reshape, .infer = infer,
                              .forward = forward, .gradient = gradient};
 const mc_op mc_op_Flatten = {.name = "Flatten", .domain = "", .version = 21, .since = 9, .min_in = 1, .max_in = 1, .min_out = 1,
-                             .max_out = 1, .traits = MC_OP_VIEW | MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer_flatten,
+                             .max_out = 1, .traits = MC_OP_VIEW | MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .axes = mc_axes_reshape, .infer = infer_flatten,
                              .forward = forward, .gradient = gradient};

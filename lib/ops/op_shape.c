@@ -67,8 +67,8 @@ static int32_t forward_size(const mc_op_run *r)
 }
 
 const mc_op mc_op_Shape = {.name = "Shape", .domain = "", .version = 21, .since = 15, .min_in = 1, .max_in = 1, .min_out = 1,
-                           .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_NONE, .infer = infer, .forward = forward,
+                           .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_NONE, .axes = mc_axes_shape, .infer = infer, .forward = forward,
                            .shape_only = 1};
 const mc_op mc_op_Size = {.name = "Size", .domain = "", .version = 21, .since = 1, .min_in = 1, .max_in = 1, .min_out = 1,
-                          .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_NONE, .infer = infer_size, .forward = forward_size,
+                          .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_NONE, .axes = mc_axes_shape, .infer = infer_size, .forward = forward_size,
                           .shape_only = 1};

@@ -122,5 +122,5 @@ static int32_t forward(const mc_op_run *r)
 }
 
 const mc_op mc_op_Slice = {.name = "Slice", .domain = "", .version = 13, .since = 10, .min_in = 3, .max_in = 5, .min_out = 1,
-                           .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer, .forward = forward,
+                           .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .axes = mc_axes_slice, .infer = infer, .forward = forward,
                            .gradient = mc_grad_move};

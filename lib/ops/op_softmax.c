@@ -92,10 +92,10 @@ static int32_t grad_softmax(mc_op_grad *c) { return gradient_of(c, c->y[0], c->d
 static int32_t grad_log(mc_op_grad *c) { return gradient_of(c, c->y[0], c->dy[0], 1); }
 
 const mc_op mc_op_Softmax = {.name = "Softmax", .domain = "", .version = 13, .since = 13, .min_in = 1, .max_in = 1, .min_out = 1,
-                             .max_out = 1, .quant = MC_Q_NONE, .infer = infer, .forward = forward_softmax, .cost = cost,
+                             .max_out = 1, .quant = MC_Q_NONE, .axes = mc_axes_along, .infer = infer, .forward = forward_softmax, .cost = cost,
                              .gradient = grad_softmax};
 const mc_op mc_op_LogSoftmax = {.name = "LogSoftmax", .domain = "", .version = 13, .since = 13, .min_in = 1, .max_in = 1,
-                                .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer, .forward = forward_log, .cost = cost,
+                                .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .axes = mc_axes_along, .infer = infer, .forward = forward_log, .cost = cost,
                                 .gradient = grad_log};
 const mc_op mc_op_mcomp_SoftmaxGrad = {.name = "SoftmaxGrad", .domain = "mcomp", .version = 1, .since = 1, .min_in = 2, .max_in = 2,
                                        .min_out = 1, .max_out = 1, .quant = MC_Q_NONE, .infer = infer, .forward = forward_grad};

@@ -91,5 +91,5 @@ static int32_t gradient(mc_op_grad *c)
 }
 
 const mc_op mc_op_Split = {.name = "Split", .domain = "", .version = 18, .since = 18, .min_in = 1, .max_in = 2, .min_out = 1,
-                           .max_out = -1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer, .forward = forward,
+                           .max_out = -1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .axes = mc_axes_split, .infer = infer, .forward = forward,
                            .gradient = gradient};

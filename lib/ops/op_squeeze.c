@@ -86,8 +86,8 @@ static int32_t gradient(mc_op_grad *c)
 }
 
 const mc_op mc_op_Squeeze = {.name = "Squeeze", .domain = "", .version = 21, .since = 13, .min_in = 1, .max_in = 2, .min_out = 1,
-                             .max_out = 1, .traits = MC_OP_VIEW | MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer_squeeze,
+                             .max_out = 1, .traits = MC_OP_VIEW | MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .axes = mc_axes_reshape, .infer = infer_squeeze,
                              .forward = forward, .gradient = gradient};
 const mc_op mc_op_Unsqueeze = {.name = "Unsqueeze", .domain = "", .version = 21, .since = 13, .min_in = 2, .max_in = 2, .min_out = 1,
-                               .max_out = 1, .traits = MC_OP_VIEW | MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer_unsqueeze,
+                               .max_out = 1, .traits = MC_OP_VIEW | MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .axes = mc_axes_reshape, .infer = infer_unsqueeze,
                                .forward = forward, .gradient = gradient};

@@ -71,5 +71,5 @@ static int32_t gradient(mc_op_grad *c)
 }
 
 const mc_op mc_op_Transpose = {.name = "Transpose", .domain = "", .version = 21, .since = 1, .min_in = 1, .max_in = 1, .min_out = 1,
-                               .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .infer = infer, .forward = forward,
+                               .max_out = 1, .traits = MC_OP_SHAPE_GLUE, .quant = MC_Q_PASS, .axes = mc_axes_transpose, .infer = infer, .forward = forward,
                                .gradient = gradient};

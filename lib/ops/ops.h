@@ -105,6 +105,7 @@ typedef struct mc_op_grad {
     int32_t status;
 } mc_op_grad;
 
+struct mc_axes;
 typedef struct mc_op {
     const char *name;   /* ONNX name */
     const char *domain; /* "" or "mcomp" or "com.microsoft" */
@@ -118,6 +119,7 @@ typedef struct mc_op {
     int32_t (*cost)(const mc_node *n, const mc_type *const *in, const mc_type *const *out, mc_op_cost *cost); /* NULL: 0 MACs,
                                                                               one flop an output element */
     int32_t (*gradient)(mc_op_grad *g); /* NULL: none */
+    void (*axes)(struct mc_axes *a, const mc_node *n); /* how axes couple, ops/axes.h; NULL: elementwise operators broadcast, others pin */
     uint32_t shape_only; /* bit i: of input i only the shape is read; its memory may be gone when the node runs */
     /* Test cases, three strings each, NULL ends: attributes, inputs, outputs as tests/unit/ops/text_case.h reads them. For what
      * no ONNX backend case covers. NULL: none. */
@@ -158,5 +160,7 @@ typedef struct mc_window {
 int32_t mc_window_read(const mc_node *n, const mc_type *x, const int64_t *kernel, mc_window *w);
 /* Activation of a fused operator: attribute `attr` ("act" or "post_act") of n -> MCOMP_ACT_*, NONE when absent; -1 unknown name. */
 int32_t mc_act_read(const mc_node *n, const char *attr);
+
+#include "ops/axes.h"
 
 #endif

@@ -63,23 +63,41 @@ static double sum_macs(const mc_graph *g)
     return sum;
 }
 
+/* A clone in which every axis has a size. */
+static int32_t sized(mc_graph **out, const mc_graph *g, int64_t free_axis)
+{
+    int32_t st = mc_graph_clone(out, g);
+    if (st != MCOMP_OK) return st;
+    set_free_axes(*out, free_axis, 1);
+    if (mc_infer_graph(*out) == MCOMP_OK) {
+        set_free_axes(*out, free_axis, 0); /* value-dependent axes */
+        return MCOMP_OK;
+    }
+    mc_graph_destroy(*out); /* this size does not work in this model: every unknown axis counts as it */
+    mc_error_clear();
+    st = mc_graph_clone(out, g);
+    if (st == MCOMP_OK) set_free_axes(*out, free_axis, 0);
+    return st;
+}
+
 int32_t mc_count_macs(const mc_graph *g, int64_t free_axis, double *macs)
 {
-    mc_graph *c;
+    mc_graph *c = NULL;
     *macs = 0;
-    int32_t st = mc_graph_clone(&c, g);
-    if (st != MCOMP_OK) return st;
-    set_free_axes(c, free_axis, 1);
-    if (mc_infer_graph(c) != MCOMP_OK) { /* this size does not work in this model: every unknown axis counts as it */
-        mc_graph_destroy(c);
-        mc_error_clear();
-        st = mc_graph_clone(&c, g);
-        if (st != MCOMP_OK) return st;
-        set_free_axes(c, free_axis, 0);
-    } else {
-        set_free_axes(c, free_axis, 0); /* value-dependent axes */
+    const int32_t st = sized(&c, g, free_axis);
+    if (st == MCOMP_OK) *macs = sum_macs(c);
+    if (st == MCOMP_OK) mc_graph_destroy(c);
+    return st;
+}
+
+int32_t mc_count_node_macs(const mc_graph *g, int64_t free_axis, double *by_node)
+{
+    mc_graph *c = NULL;
+    const int32_t st = sized(&c, g, free_axis);
+    for (int64_t i = 0; st == MCOMP_OK && i < g->n_nodes; i++) {
+        mc_op_cost cost = {0};
+        by_node[i] = !c->nodes[i]->dead && mc_op_count(c->nodes[i], &cost) == MCOMP_OK ? cost.macs : 0.0;
     }
-    *macs = sum_macs(c);
-    mc_graph_destroy(c);
-    return MCOMP_OK;
+    if (st == MCOMP_OK) mc_graph_destroy(c);
+    return st;
 }

@@ -82,5 +82,7 @@ int32_t mc_recompute(mc_graph *g, mc_value *loss, const mc_recompute_options *op
 void mc_count_parameters(const mc_graph *g, int64_t *elements, uint64_t *bytes);
 /* Multiply-accumulates of one run when every free axis has this size. */
 int32_t mc_count_macs(const mc_graph *g, int64_t free_axis, double *macs);
+/* The same of each node of the main graph, [n_nodes] by id. */
+int32_t mc_count_node_macs(const mc_graph *g, int64_t free_axis, double *by_node);
 
 #endif

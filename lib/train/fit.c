@@ -110,8 +110,9 @@ static int32_t judge(mc_fit *f, int *stop)
     mcomp_trainer *t = f->t;
     mc_measured metric = {0};
     MC_TRY(mc_fit_validate(f, &metric));
-    const int better = !t->best.weights || (mc_metric_lower_is_better(f->metric) ? metric.value < t->best.metric.value : metric.value > t->best.metric.value);
-    t->best.since = better ? 0 : t->best.since + 1;
+    const int counts = (double)t->updates >= t->best_after * (double)t->total - 1e-9;
+    const int better = counts && (!t->best.weights || (mc_metric_lower_is_better(f->metric) ? metric.value < t->best.metric.value : metric.value > t->best.metric.value));
+    t->best.since = better || !counts ? 0 : t->best.since + 1;
     if (better) {
         t->best.metric = metric;
         t->best.epoch = t->cursor.epoch + 1;

@@ -87,11 +87,12 @@ static int32_t check_mask(const mc_variable *p, const char *parameter, const mc_
     return MCOMP_OK;
 }
 
-int32_t mc_trainer_set_mask(mcomp_trainer *t, const char *parameter, const mc_tensor *mask)
+int32_t mc_trainer_set_mask(mcomp_trainer *t, const char *parameter, const mc_tensor *mask, int32_t optional)
 {
     int32_t st = MCOMP_OK;
     if (t->ready) {
         const mc_variable *m = find(t, parameter, MC_VAR_MASK);
+        if (!m && optional) return MCOMP_OK;
         MC_TRY(check_mask(m, parameter, mask));
         memcpy(m->t->t.data, mask->data, (size_t)mc_tensor_bytes(mask));
         apply(t, m);
@@ -99,7 +100,7 @@ int32_t mc_trainer_set_mask(mcomp_trainer *t, const char *parameter, const mc_te
     }
     MC_TRY(mc_grow(&t->masks, &t->cap_masks, t->n_masks + 1, sizeof *t->masks));
     mc_mask *m = &t->masks[t->n_masks];
-    *m = (mc_mask){.parameter = mc_strdup(parameter)};
+    *m = (mc_mask){.parameter = mc_strdup(parameter), .optional = optional};
     if (!m->parameter) return MCOMP_NO_MEMORY;
     t->n_masks++;
     MC_TRY(mc_tensor_copy(&m->t, mask));
@@ -116,6 +117,7 @@ int32_t mc_trainer_add_masks(mcomp_trainer *t)
         const mc_variable *p = find(t, m->parameter, MC_VAR_PARAM);
         mc_tensor *copy = NULL;
         mc_value *v = NULL;
+        if (!p && m->optional) continue;
         MC_TRY(check_mask(p, m->parameter, m->t));
         const mc_type type = mc_type_of(m->t);
         const int32_t of = p->of;
@@ -137,3 +139,17 @@ const mc_tensor *mc_trainer_parameter(mcomp_trainer *t, const char *name)
     const mc_variable *p = mc_trainer_ready(t) == MCOMP_OK ? find(t, name, MC_VAR_PARAM) : NULL;
     return p ? &p->t->t : NULL;
 }
+
+const mc_tensor *mc_trainer_second_moment(mcomp_trainer *t, const char *name)
+{
+    if (strcmp(t->optimizer->op, "Sgd") == 0 || mc_trainer_ready(t) != MCOMP_OK) return NULL;
+    for (int64_t i = 0; i < t->step.n_vars; i++) {
+        const mc_variable *v = &t->step.vars[i];
+        if (v->kind == MC_VAR_SLOT && strcmp(t->step.vars[v->of].name, name) == 0 && strstr(v->name, "#momentum2")) return &v->t->t;
+    }
+    return NULL;
+}
+
+void mc_trainer_best_after(mcomp_trainer *t, double fraction) { t->best_after = fraction; }
+
+int64_t mc_trainer_updates_planned(const mcomp_trainer *t) { return t->total; }

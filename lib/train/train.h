@@ -132,10 +132,21 @@ void mc_trainer_set_feed(mcomp_trainer *t, mc_feed_fn feed, void *payload);
 typedef int32_t (*mc_hook_fn)(void *payload, mcomp_trainer *t, int64_t updates);
 void mc_trainer_set_hook(mcomp_trainer *t, mc_hook_fn hook, void *payload);
 /* mask: f32 of the parameter's shape, 1 keeps an element, 0 holds it, its gradient and its moments at zero; copied. Before the first step
- * it makes the parameter masked; later only those may be changed. ARGUMENT: there is no such parameter. */
-int32_t mc_trainer_set_mask(mcomp_trainer *t, const char *parameter, const mc_tensor *mask);
+ * it makes the parameter masked; later only those may be changed. If there is no such parameter: ARGUMENT, or nothing happens (optional). */
+int32_t mc_trainer_set_mask(mcomp_trainer *t, const char *parameter, const mc_tensor *mask, int32_t optional);
 /* The present value of a parameter, borrowed; NULL if there is none. */
 const mc_tensor *mc_trainer_parameter(mcomp_trainer *t, const char *name);
+/* Moving mean of the square of a parameter's gradient, as Adam keeps it; NULL: no such parameter, or another optimizer. */
+const mc_tensor *mc_trainer_second_moment(mcomp_trainer *t, const char *name);
+/* Validations before this fraction of the updates choose no best epoch: the model was not yet what it is to become. */
+void mc_trainer_best_after(mcomp_trainer *t, double fraction);
+/* The metric of the model as it is now on the samples that a fit with these data would validate on. */
+typedef struct mc_measured {
+    double value, lo, hi; /* with its 95 % interval */
+    int64_t n;
+} mc_measured;
+int32_t mc_trainer_measure(mcomp_trainer *t, mcomp_dataset *train, mcomp_dataset *valid, mc_measured *out);
+int64_t mc_trainer_updates_planned(const mcomp_trainer *t); /* 0 before the fit that knows */
 
 /* ---- metrics (metric.c) -------------------------------------------------------------------------------------------------------- */
 

@@ -4,11 +4,6 @@
 
 #include "train/train.h"
 
-typedef struct mc_measured {
-    double value, lo, hi; /* with its 95 % interval */
-    int64_t n;
-} mc_measured;
-
 typedef struct mc_train_best {
     mc_measured metric;
     int64_t epoch, step, since; /* since: validations without a better one */
@@ -18,6 +13,7 @@ typedef struct mc_train_best {
 typedef struct mc_mask {
     char *parameter;
     mc_tensor *t;
+    int32_t optional;
 } mc_mask;
 
 struct mcomp_trainer {
@@ -49,7 +45,7 @@ struct mcomp_trainer {
     int64_t updates, micro;   /* updates done, batches accumulated since the last */
     mc_cursor cursor;         /* where the data stand */
     int64_t total;            /* updates planned, 0: unknown */
-    double last_norm;
+    double last_norm, best_after;
     mc_train_best best;
 };
 

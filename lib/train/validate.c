@@ -58,3 +58,14 @@ done:
     mc_metric_close(m);
     return st;
 }
+
+int32_t mc_trainer_measure(mcomp_trainer *t, mcomp_dataset *train, mcomp_dataset *valid, mc_measured *out)
+{
+    int32_t st = MCOMP_OK;
+    mc_fit f = {.t = t, .train_set = train, .valid_set = valid ? valid : train};
+    MC_TRY(mc_fit_open(&f));
+    MC_TRY(mc_fit_validate(&f, out));
+done:
+    mc_fit_close(&f);
+    return st;
+}

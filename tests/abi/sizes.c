@@ -18,6 +18,7 @@ static mcomp_session *session;
 static mcomp_exec *runner;
 static mcomp_trainer *trainer;
 static mcomp_distiller *distiller;
+static mcomp_pruner *pruner;
 static int failures;
 
 #define CHECK(condition, ...)                                                                                          \
@@ -53,6 +54,16 @@ static int32_t kernel_info(void *o) { return mcomp_exec_kernel(runner, 0, o); }
 static int32_t plan_info(void *o) { return mcomp_exec_plan_info(runner, o); }
 static int32_t trainer_info(void *o) { return mcomp_trainer_info_get(trainer, o); }
 static int32_t distiller_info(void *o) { return mcomp_distiller_info_get(distiller, o); }
+static int32_t prune_site(void *o) { return mcomp_pruner_site_get(pruner, 0, o); }
+/* A pruner prunes once. */
+static int32_t prune_result(void *o)
+{
+    mcomp_pruner *p = NULL;
+    NEED(mcomp_pruner_create(&p, ctx, model, NULL));
+    const int32_t status = mcomp_pruner_run(o, NULL, p, NULL, data, NULL);
+    mcomp_pruner_destroy(p);
+    return status;
+}
 static int32_t fit_again(void *o) { return mcomp_trainer_fit(o, trainer, data, data); } /* every epoch is done: at once */
 static int32_t error_record(void *o)
 {
@@ -79,6 +90,8 @@ static const struct {
     {"plan_info", plan_info, sizeof(mcomp_plan_info), 4},
     {"trainer_info", trainer_info, sizeof(mcomp_trainer_info), 4},
     {"distiller_info", distiller_info, sizeof(mcomp_distiller_info), 4},
+    {"prune_site", prune_site, sizeof(mcomp_prune_site), 4},
+    {"prune_result", prune_result, sizeof(mcomp_prune_result), 4},
     {"train_result", fit_again, sizeof(mcomp_train_result), 4},
     {"error", error_record, sizeof(mcomp_error), 8},
 };
@@ -124,6 +137,7 @@ OPTIONS(dataset, mcomp_dataset *d, mcomp_dataset_destroy(d), mcomp_dataset_open(
 OPTIONS(quantizer, mcomp_quantizer *q, mcomp_quantizer_destroy(q), mcomp_quantizer_create(&q, ctx, o))
 OPTIONS(session, mcomp_session *s, mcomp_session_destroy(s), mcomp_session_create(&s, ctx, model, o))
 OPTIONS(distiller, mcomp_distiller *d, mcomp_distiller_destroy(d), mcomp_distiller_create(&d, ctx, model, o))
+OPTIONS(pruner, mcomp_pruner *p, mcomp_pruner_destroy(p), mcomp_pruner_create(&p, ctx, model, o))
 OPTIONS(trainer, mcomp_trainer *t, mcomp_trainer_destroy(t), mcomp_trainer_create(&t, ctx, model, o))
 
 static const struct {
@@ -141,6 +155,7 @@ static const struct {
     {"quantizer", init_quantizer, use_quantizer, sizeof(mcomp_quantizer_options), MCOMP_OK},
     {"session", init_session, use_session, sizeof(mcomp_session_options), MCOMP_OK},
     {"distiller", init_distiller, use_distiller, sizeof(mcomp_distiller_options), MCOMP_OK},
+    {"pruner", init_pruner, use_pruner, sizeof(mcomp_pruner_options), MCOMP_OK},
     {"trainer", init_trainer, use_trainer, sizeof(mcomp_trainer_options), MCOMP_OK},
 };
 
@@ -187,7 +202,7 @@ int main(void)
     NEED(mcomp_build_options_init(&b, sizeof b));
     b.features = 4;
     b.classes = 2;
-    NEED(mcomp_graph_build(&model, ctx, "mlp:hidden=8", &b));
+    NEED(mcomp_graph_build(&model, ctx, "mlp:hidden=16,layers=2", &b));
     NEED(mcomp_dataset_create(&data, ctx, model, 16, fetch, NULL));
     NEED(mcomp_calibrator_create(&calibrator, ctx, model));
     NEED(mcomp_calibrator_feed_dataset(calibrator, data));
@@ -203,8 +218,10 @@ int main(void)
     NEED(mcomp_trainer_fit(NULL, trainer, data, data));
     NEED(mcomp_distiller_create(&distiller, ctx, model, NULL));
     NEED(mcomp_distiller_teach(distiller, data));
+    NEED(mcomp_pruner_create(&pruner, ctx, model, NULL));
     check_facts();
     check_options();
+    mcomp_pruner_destroy(pruner);
     mcomp_distiller_destroy(distiller);
     mcomp_trainer_destroy(trainer);
     mcomp_tensor_destroy(x);

@@ -417,6 +417,52 @@ class mcomp_distiller_info(Structure):
     ]
 
 
+class mcomp_pruner_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("global", c_int32),
+        ("pattern", c_char_p),
+        ("criterion", c_char_p),
+        ("schedule", c_char_p),
+        ("match", c_char_p),
+        ("keep", c_char_p),
+        ("sparsity", c_double),
+        ("macs", c_double),
+        ("latency_ms", c_double),
+        ("align", c_int64),
+    ]
+
+
+class mcomp_prune_result(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("trained", c_int32),
+        ("sparsity", c_double),
+        ("equivalence_max_abs", c_double),
+        ("equivalence_samples", c_int64),
+        ("params_before", c_int64),
+        ("params_after", c_int64),
+        ("macs_before", c_double),
+        ("macs_after", c_double),
+        ("before_metric", c_double),
+        ("before_lo", c_double),
+        ("before_hi", c_double),
+    ]
+
+
+class mcomp_prune_site(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("reserved", c_int32),
+        ("node", c_char_p),
+        ("kind", c_char_p),
+        ("pieces", c_int64),
+        ("kept", c_int64),
+        ("elements", c_int64),
+        ("sparsity", c_double),
+    ]
+
+
 class mcomp_quantizer_options(Structure):
     _fields_ = [
         ("size", c_uint32),
@@ -610,6 +656,20 @@ FUNCTIONS = {
     "mcomp_load_options_init": (c_int32, [POINTER(mcomp_load_options), c_uint32]),
     # int32_t mcomp_machine_info_get(mcomp_machine_info *out)
     "mcomp_machine_info_get": (c_int32, [POINTER(mcomp_machine_info)]),
+    # int32_t mcomp_pruner_create(mcomp_pruner **out, mcomp_context *ctx, const mcomp_graph *g, const mcomp_pruner_options *options)
+    "mcomp_pruner_create": (c_int32, [POINTER(c_void_p), c_void_p, c_void_p, POINTER(mcomp_pruner_options)]),
+    # void mcomp_pruner_destroy(mcomp_pruner *p)
+    "mcomp_pruner_destroy": (None, [c_void_p]),
+    # int32_t mcomp_pruner_graph(mcomp_graph **out, mcomp_pruner *p)
+    "mcomp_pruner_graph": (c_int32, [POINTER(c_void_p), c_void_p]),
+    # int32_t mcomp_pruner_options_init(mcomp_pruner_options *o, uint32_t size)
+    "mcomp_pruner_options_init": (c_int32, [POINTER(mcomp_pruner_options), c_uint32]),
+    # int32_t mcomp_pruner_run(mcomp_prune_result *result, mcomp_train_result *fit, mcomp_pruner *p, mcomp_dataset *train, mcomp_dataset *valid, const mcomp_trainer_options *training)
+    "mcomp_pruner_run": (c_int32, [POINTER(mcomp_prune_result), POINTER(mcomp_train_result), c_void_p, c_void_p, c_void_p, POINTER(mcomp_trainer_options)]),
+    # int32_t mcomp_pruner_site_count(const mcomp_pruner *p, int64_t *count)
+    "mcomp_pruner_site_count": (c_int32, [c_void_p, POINTER(c_int64)]),
+    # int32_t mcomp_pruner_site_get(const mcomp_pruner *p, int64_t index, mcomp_prune_site *out)
+    "mcomp_pruner_site_get": (c_int32, [c_void_p, c_int64, POINTER(mcomp_prune_site)]),
     # int32_t mcomp_quantizer_apply(mcomp_graph **out, mcomp_quantizer *q, const mcomp_graph *g, const mcomp_calibrator *calibrator, mcomp_dataset *samples)
     "mcomp_quantizer_apply": (c_int32, [POINTER(c_void_p), c_void_p, c_void_p, c_void_p, c_void_p]),
     # int32_t mcomp_quantizer_create(mcomp_quantizer **out, mcomp_context *ctx, const mcomp_quantizer_options *options)

@@ -338,6 +338,24 @@ START_TEST(distil)
 }
 END_TEST
 
+START_TEST(prune)
+{
+    const Context ctx;
+    const Graph g = mlp(ctx);
+    Dataset d = numbers(ctx, g, 200), v = numbers(ctx, g, 50);
+    TrainerOptions o;
+    o.epochs = 2;
+    PrunerOptions how;
+    how.pattern = "ffn";
+    Pruner p(ctx, g, how);
+    ck_assert(!p.sites().empty() && p.sites()[0].sparsity == 0.0);
+    const Pruner::Results r = p.run(&d, &v, o);
+    ck_assert(r.training.epochs == 2 && r.pruning.equivalence_samples == 8 && p.sites()[0].kept < p.sites()[0].pieces);
+    ck_assert(p.graph().info().parameters < g.info().parameters);
+    ck_assert(Pruner(ctx, g, how).run(nullptr, &v).training.steps == 0);
+}
+END_TEST
+
 START_TEST(tokenizer)
 {
     const Context ctx;
@@ -420,7 +438,7 @@ int main()
 {
     Suite *suite = suite_create("cpp");
     TCase *c = tcase_create("cpp");
-    for (const TTest *t : {tensors, graph_and_run, runs_allocate_nothing, attributes, errors, ownership, quantize, train, distil, tokenizer, callbacks_throw, two_files})
+    for (const TTest *t : {tensors, graph_and_run, runs_allocate_nothing, attributes, errors, ownership, quantize, train, distil, prune, tokenizer, callbacks_throw, two_files})
         tcase_add_test(c, t);
     suite_add_tcase(suite, c);
     SRunner *r = srunner_create(suite);

@@ -90,6 +90,28 @@ static inline int32_t net_fetch(void *payload, int64_t i, int32_t n, mcomp_tenso
     return st;
 }
 
+/* Any inputs of a model: small ids, floats, free axes of 16 after a first one of 1. payload: the graph. */
+static inline int32_t mc_test_pattern_fetch(void *payload, int64_t index, int32_t n, mcomp_tensor **inputs, int64_t *label)
+{
+    uint64_t seed = (uint64_t)index + 1;
+    *label = -1;
+    for (int32_t k = 0; k < n; k++) {
+        mcomp_port_info p = {.size = sizeof p};
+        int64_t dims[8];
+        mc_ck_ok(mcomp_graph_input(payload, k, &p));
+        for (int32_t i = 0; i < p.rank; i++) dims[i] = p.dims[i] >= 0 ? p.dims[i] : i == 0 ? 1 : 16;
+        const int32_t st = mcomp_tensor_create(&inputs[k], p.dtype, p.rank, dims);
+        if (st != 0) return st;
+        const int64_t elements = mcomp_tensor_elements(inputs[k]);
+        for (int64_t i = 0; i < elements; i++) {
+            const float v = mc_test_random(&seed);
+            if (p.dtype == MCOMP_F32) ((float *)mcomp_tensor_data(inputs[k]))[i] = v;
+            else ((int64_t *)mcomp_tensor_data(inputs[k]))[i] = strstr(p.name, "mask") ? 1 : strstr(p.name, "type") ? 0 : (int64_t)fabsf(v * 20.0f);
+        }
+    }
+    return 0;
+}
+
 /* Steps first..last-1 of `batch` samples each; the last loss. */
 static inline float net_steps(mcomp_trainer *t, int64_t first, int64_t last, int64_t batch)
 {
