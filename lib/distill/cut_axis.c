@@ -96,7 +96,7 @@ static int32_t visit(mc_axis *a, mc_node *n, mc_value *v)
     if (mc_node_is(n, "Gemm")) return product(a, n, v, 1);
     if (mc_node_is(n, "LayerNormalization")) {
         const int64_t axis = mc_attr_i(n, "axis", -1);
-        if ((axis != -1 && axis != v->type.rank - 1) || v == n->in[1] || v == n->in[2]) return refuse(n);
+        if ((axis != -1 && axis != v->type.rank - 1) || v == n->in[1] || (n->n_in > 2 && v == n->in[2])) return refuse(n);
         for (int32_t i = 0; i < n->n_in; i++)
             if (n->in[i]) MC_TRY(tie(a, n->in[i]));
         return tie(a, n->out[0]);

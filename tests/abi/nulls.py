@@ -27,6 +27,7 @@ OPTIONAL = {
     "mcomp_graph_add_input": "symbols", "mcomp_graph_build": "options", "mcomp_graph_constants": "payload",
     "mcomp_graph_create": "name", "mcomp_graph_load_with": "options", "mcomp_graph_meta_at": "key value",
     "mcomp_graph_save": "options", "mcomp_graph_set_meta": "value", "mcomp_graph_unsupported": "payload",
+    "mcomp_pruner_create": "options", "mcomp_pruner_run": "result fit train valid training",
     "mcomp_quantizer_apply": "calibrator samples", "mcomp_quantizer_create": "options", "mcomp_session_create": "options",
     "mcomp_tensor_load_pb": "name", "mcomp_tensor_wrap": "release payload", "mcomp_tokenizer_create": "ctx texts lengths",
     "mcomp_trainer_create": "options", "mcomp_trainer_fit": "result valid", "mcomp_calibrator_range": "rule tensor",
@@ -67,18 +68,18 @@ def ok(status):
 
 
 class World:
-    """One living object of every kind, around x [n, 4] -> MatMul -> y."""
+    """One living object of every kind, around x [n, 16] -> MatMul -> y."""
 
     def __init__(self, folder):
         self.folder, self.keep = folder, []
         p = ctypes.c_void_p
-        self.handles = {k: p() for k in ("context", "graph", "tensor", "session", "exec", "calibrator", "quantizer", "dataset", "trainer", "distiller", "tokenizer")}
+        self.handles = {k: p() for k in ("context", "graph", "tensor", "session", "exec", "calibrator", "quantizer", "dataset", "trainer", "pruner", "distiller", "tokenizer")}
         h, ref = self.handles, ctypes.byref
         ok(lib.mcomp_context_create(ref(h["context"]), None))
         ok(lib.mcomp_graph_create(ref(h["graph"]), h["context"], b"m", 17))
-        ok(lib.mcomp_graph_add_input(h["graph"], b"x", 1, 2, (ctypes.c_int64 * 2)(-1, 4), None))
-        ok(lib.mcomp_tensor_create(ref(h["tensor"]), 1, 2, (ctypes.c_int64 * 2)(4, 4)))
-        ctypes.memset(lib.mcomp_tensor_data(h["tensor"]), 0, 64)
+        ok(lib.mcomp_graph_add_input(h["graph"], b"x", 1, 2, (ctypes.c_int64 * 2)(-1, 16), None))
+        ok(lib.mcomp_tensor_create(ref(h["tensor"]), 1, 2, (ctypes.c_int64 * 2)(16, 16)))
+        ctypes.memset(lib.mcomp_tensor_data(h["tensor"]), 0, 16 * 16 * 4)
         ok(lib.mcomp_graph_add_constant(h["graph"], b"w", h["tensor"]))
         ok(lib.mcomp_graph_add_node(h["graph"], b"MatMul", b"product", 2, (ctypes.c_char_p * 2)(b"x", b"w"), 1, (ctypes.c_char_p * 1)(b"y")))
         ok(lib.mcomp_graph_add_output(h["graph"], b"y"))
@@ -93,6 +94,7 @@ class World:
         lib.mcomp_graph_destroy(made)
         ok(lib.mcomp_dataset_open(ref(h["dataset"]), h["context"], h["graph"], f"{folder}/x.npy".encode(), None))
         ok(lib.mcomp_trainer_create(ref(h["trainer"]), h["context"], h["graph"], None))
+        ok(lib.mcomp_pruner_create(ref(h["pruner"]), h["context"], h["graph"], None))
         ok(lib.mcomp_distiller_create(ref(h["distiller"]), h["context"], h["graph"], None))
         ok(lib.mcomp_tokenizer_create(ref(h["tokenizer"]), h["context"], b"bytes", None, None, 0))
 
