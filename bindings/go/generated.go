@@ -134,7 +134,8 @@ const (
 	QDQORT        = 0
 	QDQTensorrt   = 1
 	QDQOpenvino   = 2
-	SlowerFloat   = 0
+	SlowerAuto    = 0
+	SlowerFloat   = 2
 	SlowerKeep    = 1
 	VersionMajor  = 0
 	VersionMinor  = 1

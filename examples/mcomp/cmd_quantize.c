@@ -49,6 +49,7 @@ static int quantize(cli *c, job *j)
     else if (strcmp(qdq, "ort") != 0) CLI_TRY(cli_fail(c, MCOMP_ARGUMENT, "qdq", "ort, tensorrt, openvino", "--qdq cannot be \"%.60s\"", qdq));
     o.scheme = cli_str(c, "scheme", NULL);
     o.range = cli_str(c, "range", NULL);
+    o.slower = MCOMP_SLOWER_FLOAT;
     if (strcmp(slower, "keep") == 0) o.slower = MCOMP_SLOWER_KEEP;
     else if (strcmp(slower, "float") != 0) CLI_TRY(cli_fail(c, MCOMP_ARGUMENT, "slower", "float, keep", "--slower cannot be \"%.60s\"", slower));
     CLI_LIB(mcomp_quantizer_create(&j->quantizer, c->ctx, &o));

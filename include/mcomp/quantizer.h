@@ -11,7 +11,8 @@
 extern "C" {
 #endif
 
-#define MCOMP_SLOWER_FLOAT 0 /* what makes the model slower stays float; the decision depends on the machine and is written in the graph */
+#define MCOMP_SLOWER_AUTO 0  /* _FLOAT for the scheme "auto", _KEEP for one that is named */
+#define MCOMP_SLOWER_FLOAT 2 /* what makes the model slower stays float; the decision depends on the machine and is written in the graph */
 #define MCOMP_SLOWER_KEEP 1  /* quantize it all the same: for size, or for another machine; nothing is timed */
 
 typedef struct mcomp_quantizer_options {
@@ -21,7 +22,7 @@ typedef struct mcomp_quantizer_options {
     const char *range;    /* "auto" (NULL), "minmax", "average", "percentile", "kl", "mse" */
     double percentile;    /* for "percentile"; 0 = 99.999 */
     double max_error;     /* auto: largest accepted relative output error (1 - cosine-like, see docs/quantization.md); 0 = default */
-    int32_t slower;       /* with samples: MCOMP_SLOWER_FLOAT (0) keeps nodes float while the result is slower than g on this machine */
+    int32_t slower;       /* MCOMP_SLOWER_*. _FLOAT, with samples: nodes stay float while the result is slower than g on this machine */
     int32_t reserved;
 } mcomp_quantizer_options;
 MCOMP_API int32_t mcomp_quantizer_options_init(mcomp_quantizer_options *o, uint32_t size);

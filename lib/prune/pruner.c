@@ -170,8 +170,8 @@ int32_t mcomp_pruner_site_get(const mcomp_pruner *p, int64_t index, mcomp_prune_
 {
     MC_API_ENTER();
     MC_CHECK_ARG(1, p, "p", "is NULL");
-    MC_CHECK_ARG(2, index >= 0 && index < p->plan.n, "index", "is not below mcomp_pruner_site_count");
     MC_CHECK_ARG(3, out, "out", "is NULL");
+    MC_CHECK_ARG(2, index >= 0 && index < p->plan.n, "index", "is not below mcomp_pruner_site_count");
     const mc_prune_site *s = &p->plan.sites[index];
     int64_t gone = 0;
     for (int64_t i = 0; i < s->granules; i++) gone += p->state.gone[index][i];

@@ -66,7 +66,7 @@ static int32_t check_options(const mcomp_quantizer_options *o)
     }
     if (o->qdq < MCOMP_QDQ_ORT || o->qdq > MCOMP_QDQ_OPENVINO) return mc_fail(MCOMP_ARGUMENT, "qdq", "no such flavour");
     if (!(o->percentile >= 0.0 && o->percentile <= 100.0)) return mc_fail(MCOMP_RANGE, "percentile", "must be within 0..100");
-    if (o->slower != MCOMP_SLOWER_FLOAT && o->slower != MCOMP_SLOWER_KEEP) return mc_fail(MCOMP_ARGUMENT, "slower", "must be MCOMP_SLOWER_FLOAT or _KEEP");
+    if (o->slower < MCOMP_SLOWER_AUTO || o->slower > MCOMP_SLOWER_FLOAT) return mc_fail(MCOMP_ARGUMENT, "slower", "must be MCOMP_SLOWER_AUTO, _KEEP or _FLOAT");
     if (!(o->max_error >= 0.0)) return mc_fail(MCOMP_RANGE, "max_error", "must not be negative");
     return st;
 }
@@ -86,7 +86,7 @@ int32_t mcomp_quantizer_create(mcomp_quantizer **out, mcomp_context *ctx, const 
     if (!q) return MCOMP_NO_MEMORY;
     q->ctx = ctx;
     q->qdq = o.qdq;
-    q->slower = o.slower;
+    q->slower = o.slower != MCOMP_SLOWER_AUTO ? o.slower : o.scheme && strcmp(o.scheme, "auto") != 0 ? MCOMP_SLOWER_KEEP : MCOMP_SLOWER_FLOAT;
     q->percentile = o.percentile;
     q->max_error = o.max_error > 0.0 ? o.max_error : DEFAULT_MAX_ERROR;
     q->scheme = mc_strdup(o.scheme ? o.scheme : "auto");

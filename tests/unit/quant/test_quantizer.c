@@ -201,7 +201,7 @@ START_TEST(arguments)
     o.scheme = "w4";
     mc_ck_fails(mcomp_quantizer_create(&q, ctx, &o), MCOMP_UNSUPPORTED);
     o.scheme = NULL;
-    o.slower = 2;
+    o.slower = 3;
     mc_ck_fails(mcomp_quantizer_create(&q, ctx, &o), MCOMP_ARGUMENT);
     o.slower = MCOMP_SLOWER_FLOAT;
     o.range = "mode";
