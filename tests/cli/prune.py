@@ -83,12 +83,12 @@ def groups(model):
 
 
 def interruption(dir, model, train):
-    args = ("prune", model, "--data", train, "--scale", "255", "--epochs", "40", "--batch", "8", "--pattern", "channel", "--progress", "jsonl")
+    args = ("prune", model, "--data", train, "--scale", "255", "--epochs", "12", "--batch", "8", "--pattern", "channel", "--progress", "jsonl")
     out, whole = os.path.join(dir, "r.onnx"), os.path.join(dir, "whole.onnx")
     run(*args, "-o", whole)
     p = subprocess.Popen([MCOMP, *args, "-o", out], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     for line in p.stderr:
-        if '"event":"step"' in line and json.loads(line)["step"] >= 300:
+        if '"event":"step"' in line and json.loads(line)["step"] >= 200:
             p.send_signal(signal.SIGINT)
             break
     p.stderr.read()
