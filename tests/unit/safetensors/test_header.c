@@ -215,7 +215,7 @@ START_TEST(bad_024_ninety_megabytes_of_entries)
     ck_assert_ptr_nonnull(text);
     for (size_t i = 0; i < BYTES; i++) text[i] = i == 0 ? '{' : entry[(i - 1) % (sizeof entry - 1)];
     text[BYTES] = 0;
-    memcpy(text + BYTES - 6, " \"z\":0}" + 1, 6);
+    memcpy(text + BYTES - 6, "\"z\":0}", 6);
     st_file f = st_make_n(text, BYTES, 0);
     free(text);
     const uint64_t calls = mc_alloc_count();
