@@ -203,6 +203,8 @@ typedef struct cli_timed {
 /* Runs the models in turn on the same samples (rounds of A B A B ...) until runs or seconds are reached. */
 int cli_time_models(cli *c, cli_timed *m, int n_models, int64_t n_samples, const mcomp_tensor *const *const *samples, int32_t n_inputs,
                     int64_t runs, double seconds);
+/* Both models in turn on the first samples of d: p50_ms of each, NaN where d is NULL. */
+int cli_time_pair(cli *c, mcomp_dataset *d, const mcomp_graph *before, const mcomp_graph *after, json_t *to_before, json_t *to_after, double p50[2]);
 double cli_quantile(const double *ms, int64_t n, double q);
 /* Ratio of medians a/b with a bootstrap interval over paired blocks. */
 void cli_ratio(const cli_timed *a, const cli_timed *b, double *ratio, double *lo, double *hi);

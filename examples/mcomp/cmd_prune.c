@@ -131,28 +131,6 @@ done:
     return st;
 }
 
-static int times(cli *c, job *j, json_t *before, json_t *after, double p50[2])
-{
-    int st = 0;
-    cli_timed m[2] = {{.g = j->g}, {.g = j->written}};
-    mcomp_tensor ***samples = NULL;
-    int64_t n = 0;
-    mcomp_graph_info i = {.size = sizeof i};
-    CLI_LIB(mcomp_graph_info_get(j->g, &i));
-    CLI_TRY(cli_samples(c, j->valid ? j->valid : j->data, i.n_inputs, 16, &samples, &n));
-    for (int k = 0; k < 2; k++) CLI_TRY(cli_session(c, m[k].g, 0, &m[k].s, &m[k].e));
-    CLI_TRY(cli_time_models(c, m, 2, n, (const mcomp_tensor *const *const *)samples, i.n_inputs, 2000, 2.0));
-    for (int k = 0; k < 2; k++) cli_set_real(k ? after : before, "p50_ms", p50[k] = cli_quantile(m[k].ms, m[k].n, 0.5));
-done:
-    for (int k = 0; k < 2; k++) {
-        free(m[k].ms);
-        mcomp_exec_destroy(m[k].e);
-        mcomp_session_destroy(m[k].s);
-    }
-    cli_samples_free(samples, n, i.n_inputs);
-    return st;
-}
-
 static int results(cli *c, job *j, const char *out)
 {
     int st = 0;
@@ -183,13 +161,13 @@ static int results(cli *c, job *j, const char *out)
         (void)cli_human_bytes(size[k], sizeof size[k], bytes[k]);
     }
     CLI_TRY(metrics(c, j, before, after, m));
-    CLI_TRY(times(c, j, before, after, p50));
+    CLI_TRY(cli_time_pair(c, j->valid ? j->valid : j->data, j->g, j->written, before, after, p50));
     cli_say(c, "%-9s %-12s %-12s %-14s %-14s %s\n", "", isfinite(m[0].value) ? m[0].name : "", "size", "weights", "MACs", "p50 latency");
     for (int k = 0; k < 2; k++) {
         cli_say(c, "%-9s ", k ? "pruned" : "original");
         if (isfinite(m[k].value)) cli_say(c, "%-12.4f ", m[k].value);
         else cli_say(c, "%-12s ", "-");
-        cli_say(c, "%-12s %-14lld %-14.4g %.4f ms%s\n", size[k], (long long)(k ? j->r.params_after : j->r.params_before), k ? j->r.macs_after : j->r.macs_before, p50[k], "");
+        cli_say(c, "%-12s %-14lld %-14.4g %.4f ms\n", size[k], (long long)(k ? j->r.params_after : j->r.params_before), k ? j->r.macs_after : j->r.macs_before, p50[k]);
     }
     cli_say(c, "%.1f %% of the pruned weights are gone; wrote %s\n", 100.0 * j->r.sparsity, out);
     if (j->r.equivalence_samples == 0 && p50[1] > 0.95 * p50[0])

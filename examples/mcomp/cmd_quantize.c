@@ -98,33 +98,6 @@ static json_t *kept(cli *c, const mcomp_quantizer *q, int32_t *integer, int32_t 
     return list;
 }
 
-static int measure(cli *c, job *j, json_t *before, json_t *after, double p50[2])
-{
-    int st = 0;
-    cli_timed m[2] = {{.g = j->g}, {.g = j->written}};
-    mcomp_tensor ***samples = NULL;
-    int64_t n = 0;
-    mcomp_graph_info i = {.size = sizeof i};
-    mcomp_dataset *d = j->eval ? j->eval : j->calib;
-    p50[0] = p50[1] = NAN;
-    if (!d) return 0; /* nothing to run on: the timing stays absent */
-    CLI_LIB(mcomp_graph_info_get(j->g, &i));
-    CLI_TRY(cli_samples(c, d, i.n_inputs, 16, &samples, &n));
-    for (int k = 0; k < 2; k++) CLI_TRY(cli_session(c, m[k].g, 0, &m[k].s, &m[k].e));
-    CLI_TRY(cli_time_models(c, m, 2, n, (const mcomp_tensor *const *const *)samples, i.n_inputs, 2000, 2.0));
-    for (int k = 0; k < 2; k++) p50[k] = cli_quantile(m[k].ms, m[k].n, 0.5);
-    cli_set_real(before, "p50_ms", p50[0]);
-    cli_set_real(after, "p50_ms", p50[1]);
-done:
-    for (int k = 0; k < 2; k++) {
-        free(m[k].ms);
-        mcomp_exec_destroy(m[k].e);
-        mcomp_session_destroy(m[k].s);
-    }
-    cli_samples_free(samples, n, i.n_inputs);
-    return st;
-}
-
 static int evaluate(cli *c, job *j, json_t *before, json_t *after, cli_metric m[2], int *has_metric)
 {
     int st = 0;
@@ -192,7 +165,7 @@ static int run(cli *c)
     cli_set(before, "bytes", json_integer((json_int_t)cli_model_bytes(j.g)));
     cli_set(after, "bytes", json_integer((json_int_t)cli_model_bytes(j.written)));
     CLI_TRY(evaluate(c, &j, before, after, m, &has_metric));
-    CLI_TRY(measure(c, &j, before, after, p50));
+    CLI_TRY(cli_time_pair(c, j.eval ? j.eval : j.calib, j.g, j.written, before, after, p50));
     if (isfinite(p50[1]) && p50[1] > p50[0]) cli_warn(c, "SLOWER", "", "on this machine the quantized model is slower: %.4f ms instead of %.4f ms", p50[1], p50[0]);
     table(c, &j, m, has_metric, p50, scheme, integer, total);
 done:

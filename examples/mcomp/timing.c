@@ -119,3 +119,27 @@ void cli_ratio(const cli_timed *a, const cli_timed *b, double *ratio, double *lo
     *lo = cli_quantile(means, 500, 0.025);
     *hi = cli_quantile(means, 500, 0.975);
 }
+
+int cli_time_pair(cli *c, mcomp_dataset *d, const mcomp_graph *before, const mcomp_graph *after, json_t *to_before, json_t *to_after, double p50[2])
+{
+    int st = 0;
+    cli_timed m[2] = {{.g = before}, {.g = after}};
+    mcomp_tensor ***samples = NULL;
+    int64_t n = 0;
+    mcomp_graph_info i = {.size = sizeof i};
+    p50[0] = p50[1] = NAN;
+    if (!d) return 0; /* nothing to run on: the timing stays absent */
+    CLI_LIB(mcomp_graph_info_get(before, &i));
+    CLI_TRY(cli_samples(c, d, i.n_inputs, 16, &samples, &n));
+    for (int k = 0; k < 2; k++) CLI_TRY(cli_session(c, m[k].g, 0, &m[k].s, &m[k].e));
+    CLI_TRY(cli_time_models(c, m, 2, n, (const mcomp_tensor *const *const *)samples, i.n_inputs, 2000, 2.0));
+    for (int k = 0; k < 2; k++) cli_set_real(k ? to_after : to_before, "p50_ms", p50[k] = cli_quantile(m[k].ms, m[k].n, 0.5));
+done:
+    for (int k = 0; k < 2; k++) {
+        free(m[k].ms);
+        mcomp_exec_destroy(m[k].e);
+        mcomp_session_destroy(m[k].s);
+    }
+    cli_samples_free(samples, n, i.n_inputs);
+    return st;
+}

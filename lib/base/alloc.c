@@ -222,3 +222,15 @@ char *mc_arena_strdup(mc_arena *a, const char *s)
     if (p) memcpy(p, s, n);
     return p;
 }
+
+int32_t mc_arena_split(mc_arena *a, const char *list, const char ***out)
+{
+    int64_t n = 2, k = 0;
+    for (const char *p = list; p && *p; p++) n += *p == ',';
+    *out = mc_arena_alloc(a, (size_t)n * sizeof **out);
+    char *text = mc_arena_strdup(a, list ? list : "");
+    if (!*out || !text) return MCOMP_NO_MEMORY;
+    for (char *word; (word = strsep(&text, ",")) != NULL;)
+        if (*word) (*out)[k++] = word;
+    return MCOMP_OK;
+}

@@ -75,6 +75,8 @@ mc_arena *mc_arena_create(void);
 void mc_arena_destroy(mc_arena *a);
 void *mc_arena_alloc(mc_arena *a, size_t bytes); /* 16-byte aligned, zeroed; NULL on failure */
 char *mc_arena_strdup(mc_arena *a, const char *s);
+/* The words of a list separated by commas (NULL: none), NULL-terminated; empty ones are left out. */
+int32_t mc_arena_split(mc_arena *a, const char *list, const char ***out);
 
 /* ---- strings (str.c) ----------------------------------------------------------------------------------------- */
 

@@ -28,19 +28,7 @@ done:
     return st;
 }
 
-/* Globs of a comma-separated list, NULL-terminated; every one of them must name something. */
-static int32_t globs(mc_arena *a, const char *list, const char ***out)
-{
-    int64_t n = 2, k = 0;
-    for (const char *p = list; p && *p; p++) n += *p == ',';
-    *out = mc_arena_alloc(a, (size_t)n * sizeof **out);
-    char *text = mc_arena_strdup(a, list ? list : "");
-    if (!*out || !text) return MCOMP_NO_MEMORY;
-    for (char *word; (word = strsep(&text, ",")) != NULL;)
-        if (*word) (*out)[k++] = word;
-    return MCOMP_OK;
-}
-
+/* Every one of them must name something. */
 static int32_t check_globs(const mc_graph *g, const char *what, const char *const *list)
 {
     for (; *list; list++) {
@@ -56,8 +44,8 @@ static int32_t make_plan(mcomp_pruner *p)
 {
     int32_t st = MCOMP_OK;
     const char **match = NULL, **keep = NULL;
-    MC_TRY(globs(p->arena, p->o.match, &match));
-    MC_TRY(globs(p->arena, p->o.keep, &keep));
+    MC_TRY(mc_arena_split(p->arena, p->o.match, &match));
+    MC_TRY(mc_arena_split(p->arena, p->o.keep, &keep));
     MC_TRY(check_globs(p->g, "match", match));
     MC_TRY(check_globs(p->g, "keep", keep));
     const mc_prune_ask ask = {.match = match, .keep = keep, .align = p->o.align};

@@ -105,20 +105,6 @@ void mcomp_trainer_destroy(mcomp_trainer *t)
 
 /* ---- the step ---- */
 
-static int32_t split(mc_arena *a, const char *list, const char ***out)
-{
-    int64_t n = 2;
-    for (const char *p = list; p && *p; p++) n += *p == ',';
-    const char **v = mc_arena_alloc(a, (size_t)n * sizeof *v);
-    char *text = mc_arena_strdup(a, list ? list : "");
-    int64_t k = 0;
-    if (!v || !text) return MCOMP_NO_MEMORY;
-    for (char *tok; (tok = strsep(&text, ",")) != NULL;)
-        if (*tok) v[k++] = tok;
-    *out = v;
-    return MCOMP_OK;
-}
-
 int32_t mc_trainer_outputs(const mcomp_trainer *t, const mc_graph *g, mc_value **out, int32_t *n)
 {
     *n = 0;
@@ -136,7 +122,7 @@ static int32_t build(mcomp_trainer *t)
     mc_value *out[MC_LOSS_OUTPUTS];
     const char **frozen = NULL;
     mc_step *s = &t->step;
-    MC_TRY(split(t->arena, t->o.freeze, &frozen));
+    MC_TRY(mc_arena_split(t->arena, t->o.freeze, &frozen));
     MC_TRY(mc_step_prepare(s, t->model, frozen));
     mc_loss_site site = {.g = s->g, .out = out, .smoothing = (float)t->o.label_smoothing, .weight = t->weight, .n_weight = t->n_weight, .step = s};
     MC_TRY(mc_trainer_outputs(t, s->g, out, &site.n_out));
