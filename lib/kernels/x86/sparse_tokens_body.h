@@ -83,28 +83,31 @@ static inline __attribute__((always_inline)) void NAME(strip)(const uint8_t *lin
         for (int v = 0; v < VECS; v++) c[o][v] = vec_quad(init[o]);
     if (q == end) return;
     do {
-        const vec r0 = vec_load(lines + (int64_t)q->place[0] * LINE_SCALE), r1 = vec_load(lines + (int64_t)q->place[1] * LINE_SCALE);
-        const vec r2 = vec_load(lines + (int64_t)q->place[2] * LINE_SCALE), r3 = vec_load(lines + (int64_t)q->place[3] * LINE_SCALE);
-        vec x[4];
-        if (PASSES == 1 || !high) {
-            const vec a = vec_lo8(r0, r1), b = vec_lo8(r2, r3);
-            x[0] = vec_lo16(a, b);
-            x[1] = vec_hi16(a, b);
-        }
-        if (PASSES == 1 || high) {
-            const vec a = vec_hi8(r0, r1), b = vec_hi8(r2, r3);
-            x[4 - PASSES * 2] = vec_lo16(a, b);
-            x[5 - PASSES * 2] = vec_hi16(a, b);
-        }
+#pragma GCC unroll 2
+        for (int twice = 0; twice < 2; twice++, q++) {
+            const vec r0 = vec_load(lines + (int64_t)q->place[0] * LINE_SCALE), r1 = vec_load(lines + (int64_t)q->place[1] * LINE_SCALE);
+            const vec r2 = vec_load(lines + (int64_t)q->place[2] * LINE_SCALE), r3 = vec_load(lines + (int64_t)q->place[3] * LINE_SCALE);
+            vec x[4];
+            if (PASSES == 1 || !high) {
+                const vec a = vec_lo8(r0, r1), b = vec_lo8(r2, r3);
+                x[0] = vec_lo16(a, b);
+                x[1] = vec_hi16(a, b);
+            }
+            if (PASSES == 1 || high) {
+                const vec a = vec_hi8(r0, r1), b = vec_hi8(r2, r3);
+                x[4 - PASSES * 2] = vec_lo16(a, b);
+                x[5 - PASSES * 2] = vec_hi16(a, b);
+            }
 #pragma GCC unroll 4
-        for (int o = 0; o < 4; o++) {
-            int32_t quad;
-            memcpy(&quad, q->w[o], 4);
-            const vec w = vec_quad(quad);
+            for (int o = 0; o < 4; o++) {
+                int32_t quad;
+                memcpy(&quad, q->w[o], 4);
+                const vec w = vec_quad(quad);
 #pragma GCC unroll 4
-            for (int v = 0; v < VECS; v++) c[o][v] = vec_dot(c[o][v], x[v], w);
+                for (int v = 0; v < VECS; v++) c[o][v] = vec_dot(c[o][v], x[v], w);
+            }
         }
-    } while (++q < end);
+    } while (q < end);
 }
 
 /* Columns to rows within 128 bits: 16 bytes of four columns for each row, in the order [vector][row in four][lane]. */
