@@ -31,7 +31,7 @@ static inline __m256i dot_ymm(__m256i c, __m256i x, __m256i w)
 
 #define ROWS 64
 #define HALF 32
-#define FEW 16 /* so many rows of the last group go by columns where the CPU has VBMI */
+#define FEW 12 /* so many rows of the last group go by columns where the CPU has VBMI */
 
 /* Bytes of starts and quads: where the section for few rows begins. */
 static inline uint64_t section_at(const mc_qgemm_shape *s, const void *packed)

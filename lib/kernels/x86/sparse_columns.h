@@ -1,11 +1,13 @@
 /* x86/sparse_columns.h - 4x1 sparse integer GEMM for few rows: 16 columns in the vector lanes, AVX-512 VNNI and VBMI.
  *
  * A step takes up to four inputs of each of a panel's four strips from a window of 64 bytes of a row: vpermb brings the four bytes of
- * a strip to each of its four columns, vpdpbusd multiplies. The window is free to begin anywhere: the packer walks the four lists
- * from the least input that is left, so that strips wait for each other only where they drift further apart than a window.
- * Nothing is turned, and a row alone costs no more than its share.
+ * a strip to each of its four columns, vpdpbusd multiplies. Windows begin at every 32nd input: the packer walks the four lists from
+ * the least input that is left, so that strips wait for each other only where they drift further apart than a window. Rows are
+ * copied with their windows side by side, because loads across cache lines would take twice the time. Nothing is turned, and a row
+ * alone costs no more than its share.
  *
- * Section of the packed block, after the quads, 64-byte aligned: uint32 start[panels + 1], uint16 base[steps], uint8 index[steps][16],
+ * Section of the packed block, after the quads, 64-byte aligned: uint32 start[panels + 1], uint16 base[steps] (of a window in a copied row),
+ * uint8 index[steps][16],
  * int8 w[steps][16 columns][4], each part rounded up to 64 bytes.
  */
 #ifndef MC_KERNELS_SPARSE_COLUMNS_H
@@ -16,6 +18,7 @@
 #include <immintrin.h>
 
 #define WINDOW 64
+#define WINDOW_STEP 32
 #define COLUMNS_VBMI __attribute__((target("avx512vbmi")))
 
 static inline int columns_usable(void) { return __builtin_cpu_supports("avx512vbmi") != 0; }
@@ -33,12 +36,10 @@ typedef struct columns_part {
 typedef struct columns_walk {
     uint16_t k[4][MC_SPARSE_MAX_K];
     int64_t n[4], at[4];
-    int64_t last; /* where the last window of a row begins */
 } columns_walk;
 
 static inline void columns_begin(columns_walk *c, const mc_qgemm_shape *s, const int8_t *w, int64_t panel)
 {
-    c->last = up64(sparse_depth(s)) - WINDOW;
     for (int64_t i = 0; i < 4; i++) {
         c->n[i] = sparse_inputs(s, w, panel * 4 + i, c->k[i]);
         c->at[i] = 0;
@@ -52,7 +53,7 @@ static inline int64_t columns_next(columns_walk *c, int64_t take[4])
     for (int64_t i = 0; i < 4; i++)
         if (c->at[i] < c->n[i] && c->k[i][c->at[i]] < base) base = c->k[i][c->at[i]];
     if (base == INT64_MAX) return -1;
-    if (base > c->last) base = c->last;
+    base = base / WINDOW_STEP * WINDOW_STEP;
     for (int64_t i = 0; i < 4; i++) {
         take[i] = 0;
         while (take[i] < 4 && c->at[i] + take[i] < c->n[i] && c->k[i][c->at[i] + take[i]] < base + WINDOW) take[i]++;
@@ -113,7 +114,7 @@ static inline void columns_pack(const mc_qgemm_shape *s, const int8_t *w, void *
         int64_t take[4], at;
         columns_begin(&c, s, w, p);
         while ((at = columns_next(&c, take)) >= 0) {
-            *base++ = (uint16_t)at;
+            *base++ = (uint16_t)(at / WINDOW_STEP * WINDOW);
             for (int64_t i = 0; i < 4; i++)
                 for (int64_t e = 0; e < take[i]; e++) {
                     int8_t b[4];
@@ -129,13 +130,17 @@ static inline void columns_pack(const mc_qgemm_shape *s, const int8_t *w, void *
     }
 }
 
-/* Rows to copies `up64(depth)` apart, runs end to end: a window may reach past a row's last byte. */
+static inline int64_t columns_row_bytes(const mc_qgemm_shape *s) { return (sparse_depth(s) + WINDOW_STEP - 1) / WINDOW_STEP * WINDOW; }
+
+/* Rows to copies: windows side by side, runs end to end, zeros after the last. A row's bytes lie behind its copies meanwhile. */
 static inline void columns_load(const mc_qgemm_tile *t, int64_t first, int64_t rows, uint8_t *out)
 {
-    const int64_t depth = sparse_depth(&t->shape), run = t->shape.seg_len;
-    for (int64_t i = 0; i < rows; i++, out += up64(depth)) {
-        for (int64_t s = 0; s < t->shape.segments; s++) memcpy(out + s * run, t->rows[first + i] + t->seg[s], (size_t)run);
-        memset(out + depth, 0, (size_t)(up64(depth) - depth));
+    const int64_t depth = sparse_depth(&t->shape), run = t->shape.seg_len, bytes = columns_row_bytes(&t->shape);
+    uint8_t *row = out + rows * bytes;
+    memset(row + depth, 0, WINDOW);
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t s = 0; s < t->shape.segments; s++) memcpy(row + s * run, t->rows[first + i] + t->seg[s], (size_t)run);
+        for (int64_t at = 0; at < bytes; at += WINDOW, out += WINDOW) memcpy(out, row + at / WINDOW * WINDOW_STEP, WINDOW);
     }
 }
 
@@ -159,7 +164,7 @@ static inline __attribute__((always_inline)) COLUMNS_VBMI void columns_panel(con
             const uint8_t *from = x + p->base[step + h];
 #pragma GCC unroll 8
             for (int r = 0; r < rows; r++)
-                c[r][h] = _mm512_dpbusd_epi32(c[r][h], _mm512_permutexvar_epi8(index, _mm512_loadu_si512(from + r * ld)), w);
+                c[r][h] = _mm512_dpbusd_epi32(c[r][h], _mm512_permutexvar_epi8(index, _mm512_load_si512(from + r * ld)), w);
         }
     }
 #pragma GCC unroll 8
@@ -190,7 +195,7 @@ static void columns_gemm(const mc_qgemm_tile *t, const void *section, const uint
 {
     typedef void (*panel_fn)(const uint8_t *, int64_t, const columns_part *, int64_t, int64_t, const int32_t *, int32_t *, int64_t);
     static const panel_fn by_rows[8] = {columns_1, columns_2, columns_3, columns_4, columns_5, columns_6, columns_7, columns_8};
-    const int64_t ld = up64(sparse_depth(&t->shape));
+    const int64_t ld = columns_row_bytes(&t->shape);
     const columns_part p = columns_of(&t->shape, section);
     for (int64_t col = 0; col < t->cols; col += MC_QGEMM_LANES) {
         const uint32_t *start = p.start + (t->n0 + col) / MC_QGEMM_LANES;
