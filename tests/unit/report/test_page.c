@@ -91,6 +91,7 @@ START_TEST(numbers_for_people)
     shown(mc_show_metric("accuracy", 0.933), "93.30 %");
     shown(mc_show_metric("perplexity", 12.345678), "12.35");
     shown(mc_show_points("accuracy", -0.009), "\xe2\x88\x92""0.90 points");
+    shown(mc_show_points("accuracy", 0.0), "\xc2\xb1""0.00 points");
     shown(mc_show_change(100, 10), "\xe2\x88\x92""90.0 %");
     shown(mc_show_change(100, 100), "unchanged");
     shown(mc_show_change(0, 1), "not measured");
