@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static mcomp_context *ctx;
     const uint8_t *line = memchr(data, '\n', size);
-    mcomp_report *r;
+    mcomp_report *r = NULL;
     const char *text;
     uint64_t n;
     int32_t holds;
