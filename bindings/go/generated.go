@@ -127,20 +127,27 @@ var dtypes = map[DType]struct {
 
 // Constants of the C API.
 const (
-	MaxRank       = 8
-	DataAuto      = 0
-	DataInside    = 1
-	DataBeside    = 2
-	QDQORT        = 0
-	QDQTensorrt   = 1
-	QDQOpenvino   = 2
-	SlowerAuto    = 0
-	SlowerFloat   = 2
-	SlowerKeep    = 1
-	VersionMajor  = 0
-	VersionMinor  = 1
-	VersionPatch  = 0
-	VersionString = "0.1.0"
+	MaxRank          = 8
+	DataAuto         = 0
+	DataInside       = 1
+	DataBeside       = 2
+	QDQORT           = 0
+	QDQTensorrt      = 1
+	QDQOpenvino      = 2
+	SlowerAuto       = 0
+	SlowerFloat      = 2
+	SlowerKeep       = 1
+	QatAlways        = 0
+	QatIfBetter      = 1
+	QatScalesLearned = 0
+	QatScalesFixed   = 1
+	QatZerosAuto     = 0
+	QatZerosKeep     = 1
+	QatZerosFree     = 2
+	VersionMajor     = 0
+	VersionMinor     = 1
+	VersionPatch     = 0
+	VersionString    = "0.1.0"
 )
 
 // ContextOptions is mcomp_context_options: what is zero is the default.
@@ -814,4 +821,162 @@ func (o *QuantizedNode) from(c *C.mcomp_quantized_node) {
 	o.Why = C.GoString(c.why)
 	o.Error = float64(c.error)
 	o.Slower = int32(c.slower)
+}
+
+// QatOptions is mcomp_qat_options: what is zero is the default.
+type QatOptions struct {
+	Mode      int32
+	Scales    int32
+	Zeros     int32
+	ScaleRate float64
+}
+
+func (o QatOptions) c(m *memory) (*C.mcomp_qat_options, error) {
+	c := new(C.mcomp_qat_options)
+	if err := m.check(C.go_mcomp_qat_options_init(m.error(), c, C.uint32_t(unsafe.Sizeof(*c))), "mcomp_qat_options_init"); err != nil {
+		return nil, err
+	}
+	c.mode = C.int32_t(o.Mode)
+	c.scales = C.int32_t(o.Scales)
+	c.zeros = C.int32_t(o.Zeros)
+	c.scale_rate = C.double(o.ScaleRate)
+	return c, m.failed
+}
+
+// QatResult is mcomp_qat_result.
+type QatResult struct {
+	Trained          int32
+	KeptCalibrated   int32
+	HasFloat         int32
+	Weights          int64
+	LearnedScales    int64
+	Masked           int64
+	FloatMetric      float64
+	FloatLo          float64
+	FloatHi          float64
+	CalibratedMetric float64
+	CalibratedLo     float64
+	CalibratedHi     float64
+}
+
+func (o *QatResult) from(c *C.mcomp_qat_result) {
+	o.Trained = int32(c.trained)
+	o.KeptCalibrated = int32(c.kept_calibrated)
+	o.HasFloat = int32(c.has_float)
+	o.Weights = int64(c.weights)
+	o.LearnedScales = int64(c.learned_scales)
+	o.Masked = int64(c.masked)
+	o.FloatMetric = float64(c.float_metric)
+	o.FloatLo = float64(c.float_lo)
+	o.FloatHi = float64(c.float_hi)
+	o.CalibratedMetric = float64(c.calibrated_metric)
+	o.CalibratedLo = float64(c.calibrated_lo)
+	o.CalibratedHi = float64(c.calibrated_hi)
+}
+
+// CostOptions is mcomp_cost_options: what is zero is the default.
+type CostOptions struct {
+	Instances       float64
+	AfterInstances  float64
+	UsdPerHour      float64
+	AfterUsdPerHour float64
+	PeakRps         float64
+	Throughput      float64
+	AfterThroughput float64
+	P50Ms           float64
+	AfterP50Ms      float64
+	Workers         float64
+	AfterWorkers    float64
+	Utilization     float64
+	MinInstances    float64
+	Hours           float64
+	FixedUsd        float64
+	AfterFixedUsd   float64
+	RetrainingUsd   float64
+	EngineeringUsd  float64
+	TrainingUsd     float64
+	RequestsPerDay  float64
+	AccuracyDrop    float64
+	UsdPerError     float64
+	MaxDrop         float64
+	MaxP50Ms        float64
+	Samples         float64
+}
+
+func (o CostOptions) c(m *memory) (*C.mcomp_cost_options, error) {
+	c := new(C.mcomp_cost_options)
+	if err := m.check(C.go_mcomp_cost_options_init(m.error(), c, C.uint32_t(unsafe.Sizeof(*c))), "mcomp_cost_options_init"); err != nil {
+		return nil, err
+	}
+	c.instances = C.double(o.Instances)
+	c.after_instances = C.double(o.AfterInstances)
+	c.usd_per_hour = C.double(o.UsdPerHour)
+	c.after_usd_per_hour = C.double(o.AfterUsdPerHour)
+	c.peak_rps = C.double(o.PeakRps)
+	c.throughput = C.double(o.Throughput)
+	c.after_throughput = C.double(o.AfterThroughput)
+	c.p50_ms = C.double(o.P50Ms)
+	c.after_p50_ms = C.double(o.AfterP50Ms)
+	c.workers = C.double(o.Workers)
+	c.after_workers = C.double(o.AfterWorkers)
+	c.utilization = C.double(o.Utilization)
+	c.min_instances = C.double(o.MinInstances)
+	c.hours = C.double(o.Hours)
+	c.fixed_usd = C.double(o.FixedUsd)
+	c.after_fixed_usd = C.double(o.AfterFixedUsd)
+	c.retraining_usd = C.double(o.RetrainingUsd)
+	c.engineering_usd = C.double(o.EngineeringUsd)
+	c.training_usd = C.double(o.TrainingUsd)
+	c.requests_per_day = C.double(o.RequestsPerDay)
+	c.accuracy_drop = C.double(o.AccuracyDrop)
+	c.usd_per_error = C.double(o.UsdPerError)
+	c.max_drop = C.double(o.MaxDrop)
+	c.max_p50_ms = C.double(o.MaxP50Ms)
+	c.samples = C.double(o.Samples)
+	return c, m.failed
+}
+
+// CostResult is mcomp_cost_result.
+type CostResult struct {
+	InstancesBefore      float64
+	InstancesAfter       float64
+	NeededBefore         float64
+	NeededAfter          float64
+	UtilizationBefore    float64
+	UtilizationAfter     float64
+	MonthlyBefore        float64
+	MonthlyAfter         float64
+	SavingUsd            float64
+	SavingPercent        float64
+	SavingPriceUsd       float64
+	SavingInstancesUsd   float64
+	PerMillionBefore     float64
+	PerMillionAfter      float64
+	ErrorUsd             float64
+	BreakEvenUsdPerError float64
+	NetSavingUsd         float64
+	OneOffUsd            float64
+	PaybackMonths        float64
+}
+
+func (o *CostResult) from(c *C.mcomp_cost_result) {
+	o.InstancesBefore = float64(c.instances_before)
+	o.InstancesAfter = float64(c.instances_after)
+	o.NeededBefore = float64(c.needed_before)
+	o.NeededAfter = float64(c.needed_after)
+	o.UtilizationBefore = float64(c.utilization_before)
+	o.UtilizationAfter = float64(c.utilization_after)
+	o.MonthlyBefore = float64(c.monthly_before)
+	o.MonthlyAfter = float64(c.monthly_after)
+	o.SavingUsd = float64(c.saving_usd)
+	o.SavingPercent = float64(c.saving_percent)
+	o.SavingPriceUsd = float64(c.saving_price_usd)
+	o.SavingInstancesUsd = float64(c.saving_instances_usd)
+	o.PerMillionBefore = float64(c.per_million_before)
+	o.PerMillionAfter = float64(c.per_million_after)
+	o.ErrorUsd = float64(c.error_usd)
+	o.BreakEvenUsdPerError = float64(c.break_even_usd_per_error)
+	o.NetSavingUsd = float64(c.net_saving_usd)
+	o.OneOffUsd = float64(c.one_off_usd)
+	o.PaybackMonths = float64(c.payback_months)
 }

@@ -28,7 +28,7 @@ OPTIONAL = {
     "mcomp_graph_create": "name", "mcomp_graph_load_with": "options", "mcomp_graph_meta_at": "key value",
     "mcomp_graph_save": "options", "mcomp_graph_set_meta": "value", "mcomp_graph_unsupported": "payload",
     "mcomp_pruner_create": "options", "mcomp_pruner_run": "result fit train valid training",
-    "mcomp_quantizer_apply": "calibrator samples", "mcomp_quantizer_create": "options", "mcomp_session_create": "options",
+    "mcomp_quantizer_apply": "calibrator samples", "mcomp_quantizer_create": "options", "mcomp_quantizer_train": "result fit calibrator valid training options", "mcomp_session_create": "options",
     "mcomp_tensor_load_pb": "name", "mcomp_tensor_wrap": "release payload", "mcomp_tokenizer_create": "ctx texts lengths",
     "mcomp_trainer_create": "options", "mcomp_trainer_fit": "result valid", "mcomp_calibrator_range": "rule tensor",
     "mcomp_graph_add_node": "name",
@@ -73,7 +73,7 @@ class World:
     def __init__(self, folder):
         self.folder, self.keep = folder, []
         p = ctypes.c_void_p
-        self.handles = {k: p() for k in ("context", "graph", "tensor", "session", "exec", "calibrator", "quantizer", "dataset", "trainer", "pruner", "distiller", "tokenizer")}
+        self.handles = {k: p() for k in ("context", "graph", "tensor", "session", "exec", "calibrator", "quantizer", "dataset", "trainer", "pruner", "distiller", "tokenizer", "report")}
         h, ref = self.handles, ctypes.byref
         ok(lib.mcomp_context_create(ref(h["context"]), None))
         ok(lib.mcomp_graph_create(ref(h["graph"]), h["context"], b"m", 17))
@@ -96,6 +96,8 @@ class World:
         ok(lib.mcomp_trainer_create(ref(h["trainer"]), h["context"], h["graph"], None))
         ok(lib.mcomp_pruner_create(ref(h["pruner"]), h["context"], h["graph"], None))
         ok(lib.mcomp_distiller_create(ref(h["distiller"]), h["context"], h["graph"], None))
+        ok(lib.mcomp_report_create(ref(h["report"]), h["context"]))
+        ok(lib.mcomp_report_add(h["report"], b"{\"bytes\": 1}", 12, b"run"))
         ok(lib.mcomp_tokenizer_create(ref(h["tokenizer"]), h["context"], b"bytes", None, None, 0))
 
     def string(self, function, name):

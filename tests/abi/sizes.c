@@ -64,7 +64,21 @@ static int32_t prune_result(void *o)
     mcomp_pruner_destroy(p);
     return status;
 }
+static int32_t qat_result(void *o)
+{
+    mcomp_graph *g = NULL;
+    const int32_t status = mcomp_quantizer_train(&g, o, NULL, quantizer, model, calibrator, data, data, NULL, NULL);
+    mcomp_graph_destroy(g);
+    return status;
+}
 static int32_t fit_again(void *o) { return mcomp_trainer_fit(o, trainer, data, data); } /* every epoch is done: at once */
+static int32_t cost_result(void *o)
+{
+    mcomp_cost_options all;
+    NEED(mcomp_cost_options_init(&all, sizeof all));
+    all.instances = 8;
+    return mcomp_cost_compute(o, &all);
+}
 static int32_t error_record(void *o)
 {
     mcomp_graph *none = NULL;
@@ -92,7 +106,9 @@ static const struct {
     {"distiller_info", distiller_info, sizeof(mcomp_distiller_info), 4},
     {"prune_site", prune_site, sizeof(mcomp_prune_site), 4},
     {"prune_result", prune_result, sizeof(mcomp_prune_result), 4},
+    {"qat_result", qat_result, sizeof(mcomp_qat_result), 4},
     {"train_result", fit_again, sizeof(mcomp_train_result), 4},
+    {"cost_result", cost_result, sizeof(mcomp_cost_result), 4},
     {"error", error_record, sizeof(mcomp_error), 8},
 };
 
@@ -135,9 +151,11 @@ OPTIONS(save, mcomp_graph *g, mcomp_graph_destroy(g), mcomp_graph_save(model, "/
 OPTIONS(build, mcomp_graph *g, mcomp_graph_destroy(g), mcomp_graph_build(&g, ctx, "text-cnn:vocab=20,classes=2,length=8,hidden=8", o))
 OPTIONS(dataset, mcomp_dataset *d, mcomp_dataset_destroy(d), mcomp_dataset_open(&d, ctx, model, "/no/such/data.npz", o))
 OPTIONS(quantizer, mcomp_quantizer *q, mcomp_quantizer_destroy(q), mcomp_quantizer_create(&q, ctx, o))
+OPTIONS(qat, mcomp_graph *g, mcomp_graph_destroy(g), mcomp_quantizer_train(&g, NULL, NULL, quantizer, model, calibrator, data, data, NULL, o))
 OPTIONS(session, mcomp_session *s, mcomp_session_destroy(s), mcomp_session_create(&s, ctx, model, o))
 OPTIONS(distiller, mcomp_distiller *d, mcomp_distiller_destroy(d), mcomp_distiller_create(&d, ctx, model, o))
 OPTIONS(pruner, mcomp_pruner *p, mcomp_pruner_destroy(p), mcomp_pruner_create(&p, ctx, model, o))
+OPTIONS(cost, mcomp_cost_result *r, (void)r, mcomp_cost_compute(&(mcomp_cost_result){.size = sizeof *r}, o))
 OPTIONS(trainer, mcomp_trainer *t, mcomp_trainer_destroy(t), mcomp_trainer_create(&t, ctx, model, o))
 
 static const struct {
@@ -153,9 +171,11 @@ static const struct {
     {"build", init_build, use_build, sizeof(mcomp_build_options), MCOMP_OK},
     {"dataset", init_dataset, use_dataset, sizeof(mcomp_dataset_options), MCOMP_PATH},
     {"quantizer", init_quantizer, use_quantizer, sizeof(mcomp_quantizer_options), MCOMP_OK},
+    {"qat", init_qat, use_qat, sizeof(mcomp_qat_options), MCOMP_OK},
     {"session", init_session, use_session, sizeof(mcomp_session_options), MCOMP_OK},
     {"distiller", init_distiller, use_distiller, sizeof(mcomp_distiller_options), MCOMP_OK},
     {"pruner", init_pruner, use_pruner, sizeof(mcomp_pruner_options), MCOMP_OK},
+    {"cost", init_cost, use_cost, sizeof(mcomp_cost_options), MCOMP_OK},
     {"trainer", init_trainer, use_trainer, sizeof(mcomp_trainer_options), MCOMP_OK},
 };
 

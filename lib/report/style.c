@@ -1,0 +1,66 @@
+/* The style sheet: one column of text, figures that line up, one accent; light, dark, narrow and paper. Text has a contrast of at least
+ * 4.5 to 1 on its ground in both schemes (tests/cli/report.py computes it). */
+#include "report/view.h"
+
+const char *const mc_style[] = {
+    ":root{color-scheme:light dark;--bg:#f6f6f4;--panel:#ffffff;--ink:#1c2126;--mute:#566069;--line:#e1e4e7;--rule:#9aa3ab;--track:#eef0f2;--bar:#8d98a3;--on:#0b5fa5;"
+    "--ghost:#c9d9e8;--good:#176b41;--bad:#a8231c;--p32:#a3adb7;--p16:#6fa8d6;--p8:#0b5fa5;--p4:#00735c;--pother:#b07d2b}",
+    "@media screen and (prefers-color-scheme:dark){:root{--bg:#101418;--panel:#171c22;--ink:#e5e9ed;--mute:#9ba7b3;--line:#2b333b;--rule:#55606b;--track:#222a31;--bar:#6c7884;"
+    "--on:#6cb1f0;--ghost:#27435c;--good:#5fcf94;--bad:#ff8f86;--p32:#5f6b77;--p16:#3f78a8;--p8:#6cb1f0;--p4:#3fcfae;--pother:#d9a650}}",
+    "*{box-sizing:border-box}",
+    "body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,-apple-system,\"Segoe UI\",Roboto,\"Helvetica Neue\",Arial,sans-serif;"
+    "font-variant-numeric:tabular-nums;-webkit-text-size-adjust:100%}",
+    "main{max-width:1000px;margin:0 auto;padding:32px 24px 64px}",
+    "header{margin-bottom:20px}",
+    "h1{font-size:26px;line-height:1.2;margin:0 0 6px;font-weight:650;letter-spacing:-.01em;overflow-wrap:anywhere}",
+    "h2{font-size:22px;margin:44px 0 8px;font-weight:650;overflow-wrap:anywhere}",
+    "h2.s,h3.s{font-size:17px;margin:0 0 12px;font-weight:650}",
+    ".vh{position:absolute;width:1px;height:1px;margin:-1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}",
+    ".meta,.note{color:var(--mute);margin:0 0 4px;font-size:13.5px;overflow-wrap:anywhere}",
+    ".note{margin:10px 0 0}",
+    "section{background:var(--panel);border:1px solid var(--line);border-radius:8px;padding:20px 22px;margin:14px 0;position:relative}",
+    ".lead{font-size:20px;line-height:1.35;margin:0 0 16px;font-weight:600;letter-spacing:-.005em}",
+    ".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(200px,1fr));gap:12px}",
+    ".card{border:1px solid var(--line);border-radius:6px;padding:12px 14px}",
+    ".card .k{margin:0;font-size:13px;font-weight:550;color:var(--mute);overflow-wrap:anywhere}",
+    ".big{margin:2px 0 4px;font-size:27px;line-height:1.15;font-weight:650;letter-spacing:-.01em;white-space:nowrap}",
+    ".big.na{font-size:17px;font-weight:400;padding:7px 0}",
+    ".sub{margin:0;font-size:13px;color:var(--mute)}.sub b{color:var(--ink);font-weight:600}.sub span{white-space:nowrap}",
+    ".good{color:var(--good)}.bad{color:var(--bad)}.na{color:var(--mute)}td.na{font-size:12px}",
+    ".verdict{font-weight:600;margin:0 0 12px}",
+    ".scroll{overflow-x:auto;margin:18px 0 0}h2+.scroll,h3+.scroll,.verdict+.scroll{margin-top:0}",
+    "table{border-collapse:collapse;width:100%;font-size:13.5px}",
+    "caption{text-align:left;color:var(--mute);font-size:13px;padding:0 0 6px}caption span{display:inline-block;position:sticky;left:0;max-width:calc(100vw - 60px)}",
+    "th,td{padding:6px 0 6px 15px;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}",
+    "thead th{font-weight:550;color:var(--mute);border-bottom-color:var(--rule);vertical-align:bottom;line-height:1.3}",
+    "tbody th{font-weight:550;overflow-wrap:anywhere;min-width:7.5em}",
+    "th:first-child{padding-left:0;position:sticky;left:0;background:var(--panel)}",
+    ".w,tbody th.w{overflow-wrap:anywhere;min-width:11em}",
+    "td.r{white-space:nowrap}td.na{white-space:normal}.r{text-align:right}",
+    "small{display:block;font-size:12px;line-height:1.35;color:var(--mute)}",
+    "tbody tr:last-child>*{border-bottom:0}",
+    ".what{display:grid;grid-template-columns:max-content 1fr;gap:4px 16px;margin:16px 0 0;font-size:13.5px}",
+    ".what dt{font-weight:550}.what dd{margin:0;color:var(--mute);overflow-wrap:anywhere}",
+    "figure{margin:0}figure+.legend{margin-top:10px}figcaption{font-size:13.5px;font-weight:550;margin-bottom:8px}",
+    "svg{display:block;overflow:visible}svg text{font-size:12.5px;fill:var(--ink)}svg .ax{fill:var(--mute);font-size:12px}svg .vl{fill:var(--mute)}",
+    "svg.points{margin-left:58px;width:calc(100% - 64px)}svg.columns{margin-left:46px;width:calc(100% - 46px)}",
+    ".track{fill:var(--track)}.bar{fill:var(--bar)}.bar.on{fill:var(--on)}.ghost{fill:var(--ghost)}.grid{stroke:var(--line)}",
+    ".line{fill:none;stroke:var(--on);stroke-width:2;stroke-linejoin:round;vector-effect:non-scaling-stroke}",
+    ".dot{fill:var(--bar);stroke:var(--panel);stroke-width:2}.dot.on{fill:var(--on)}.dot.hollow{fill:var(--panel);stroke:var(--bar)}",
+    ".whisker{stroke:var(--bar);stroke-width:1.5}",
+    ".p32{fill:var(--p32);background:var(--p32)}.p16{fill:var(--p16);background:var(--p16)}.p8{fill:var(--p8);background:var(--p8)}",
+    ".p4{fill:var(--p4);background:var(--p4)}.pother{fill:var(--pother);background:var(--pother)}",
+    ".legend{margin:10px 0 0;font-size:13px;color:var(--mute)}.legend span{margin-right:16px;white-space:nowrap}",
+    ".legend i{display:inline-block;width:11px;height:11px;border-radius:2px;margin-right:6px;vertical-align:-1px}",
+    ".pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(290px,1fr));gap:24px 32px;margin-top:22px}h2+.pair,h3+.pair{margin-top:0}",
+    "details{margin-top:14px}summary{cursor:pointer;font-size:13.5px;color:var(--on)}details .scroll{margin-top:8px}",
+    "pre{overflow-x:auto;background:var(--track);border-radius:6px;padding:12px 14px;margin:8px 0 0;font:12.5px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}",
+    ".advice{margin:16px 0 0;padding-left:20px}.advice li{margin:4px 0}",
+    "footer{color:var(--mute);font-size:12.5px;margin-top:24px}",
+    "@media(max-width:600px){main{padding:18px 12px 40px}section{padding:16px 14px}.cards{grid-template-columns:repeat(2,1fr);gap:8px}.card{padding:10px}"
+    ".big{font-size:21px}.lead{font-size:17px}h1{font-size:22px}.what{grid-template-columns:1fr;gap:0}.what dd{margin-bottom:8px}th,td{padding-left:14px}}",
+    "@media print{:root{color-scheme:light}body{background:#fff;font-size:10.5pt}main{max-width:none;padding:0}section{border:0;border-top:1px solid var(--line);border-radius:0;padding:14px 0;"
+    "margin:0}figure,tr,li,.card,.pair{break-inside:avoid}h2,h3,summary,figcaption,caption{break-after:avoid}th:first-child{position:static}details::details-content{content-visibility:visible;block-size:auto}.scroll{overflow:visible}"
+    "*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}",
+    NULL,
+};
