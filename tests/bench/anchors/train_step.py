@@ -4,8 +4,10 @@
     python train_step.py [minilm|encoder|cnn|all] [--threads 2] [--rounds 20] [--compile] [--bf16]
 
 Prints the least and the median milliseconds of forward + backward (gradients freed between steps, as set_to_none does) and of
-the whole step with AdamW (fused where this build has it). Attention is scaled_dot_product_attention."""
+the whole step with AdamW (fused where this build has it), and the memory that model and steps added to the process: peak of its resident
+set, less what it was before the model. With several shapes only the first one's is right. Attention is scaled_dot_product_attention."""
 import argparse
+import resource
 import time
 
 import torch
@@ -68,6 +70,10 @@ def optimizer(model):
         return torch.optim.AdamW(model.parameters(), lr=1e-4, foreach=True)
 
 
+def peak_mb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+
+
 def measure(step, rounds):
     for _ in range(4):
         step()
@@ -92,6 +98,7 @@ def main():
     torch.set_num_threads(a.threads)
     torch.manual_seed(0)
     for name in ["minilm", "encoder", "cnn"] if a.shape == "all" else [a.shape]:
+        before = peak_mb()
         model, x, labels = build(name)
         if name == "cnn" and a.channels_last:
             model, x = model.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
@@ -109,7 +116,7 @@ def main():
             best.step()
 
         print(f"{name}, torch {torch.__version__}, {a.threads} thread(s){', compiled' if a.compile else ''}{', bf16' if a.bf16 else ''}: "
-              f"forward + backward {measure(gradients, a.rounds)}; with AdamW {measure(step, a.rounds)}", flush=True)
+              f"forward + backward {measure(gradients, a.rounds)}; with AdamW {measure(step, a.rounds)}; {peak_mb() - before:.0f} MB added", flush=True)
 
 
 if __name__ == "__main__":
