@@ -158,6 +158,9 @@ json_t *cli_best(const cli_training *t, const mcomp_train_result *r); /* best{} 
 /* Names of the classes go into the model, so that validation and every later call number them alike. */
 int cli_name_labels(cli *c, mcomp_graph *g, const mcomp_dataset *d);
 
+/* coverage{} of a calibration, and warnings of what it never saw (cmd_calibrate.c). g may be NULL. */
+int cli_coverage(cli *c, const mcomp_calibrator *k, const mcomp_graph *g);
+
 /* ---- quantization-aware training (qat.c) ---- */
 
 enum { CLI_PTQ, CLI_QAT, CLI_PTQ_THEN_QAT };
