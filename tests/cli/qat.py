@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""mcomp quantize --mode qat|ptq_then_qat: what it writes, measures and refuses, resuming; coverage of a calibration."""
+"""mcomp quantize --mode qat|ptq_then_qat: what it writes, measures and refuses, resuming; coverage of a calibration; mcomp sensitivity."""
 import json
 import os
 import random
@@ -100,6 +100,22 @@ def coverage(dir, model, one, all_classes):
     check(j["coverage"]["unseen"] == [] and not [w for w in j["warnings"] if w["code"] == "COVERAGE"], "nothing to say about samples of every class")
 
 
+def sensitivity(dir, model, train, test, dim):
+    j = answer(0, "sensitivity", model, "--calib", train, "--eval", test, "--scale", "255", "--limit", "100")
+    layers = j["layers"]
+    check(len(layers) > 3 and all(x["node"] and x["op"] and x["macs"] > 0 and x["bytes_saved"] > 0 and 0 <= x["agreement_ratio"] <= 1 for x in layers), "each layer has its figures")
+    check([x["error"] for x in layers] == sorted((x["error"] for x in layers), reverse=True) and layers[0]["error"] > 0, "the most sensitive one is first")
+    check(abs(sum(x["macs"] for x in layers) - j["all"]["macs"]) < 1 and j["keep"] == [] and j["all"]["error"] < 0.02, "one by one the layers are the whole")
+    j = answer(0, "sensitivity", model, "--calib", dim, "--range", "minmax", "--eval", test, "--scale", "255")
+    check(j["keep"] == [x["node"] for x in j["layers"][:len(j["keep"])]] and j["keep"] and j["kept"]["error"] < j["all"]["error"], f"bad ranges: keep {j['keep']}")
+    args = [x for k in j["keep"] for x in ("--keep", k)]
+    q = answer(0, "quantize", model, "--scheme", "int8", "--slower", "keep", "--calib", dim, "--range", "minmax", "--eval", test, "--scale", "255", "-f", "-o", os.path.join(dir, "k.onnx"), *args)
+    check(abs(q["agreement_ratio"] - j["kept"]["agreement_ratio"]) < 1e-9, "quantize --keep gives what sensitivity promised")
+    answer(1, "sensitivity", model)
+    r = run("sensitivity", model, "--calib", train, "--scale", "255", "--limit", "20")
+    check(r.returncode == 0 and "all of them together" in r.stdout, f"for people: {r.stdout[-200:]!r}")
+
+
 def errors(dir, model, train):
     out = os.path.join(dir, "e.onnx")
     data = ("--data", train, "--scale", "255")
@@ -116,7 +132,9 @@ def main():
     with tempfile.TemporaryDirectory() as dir:
         train, test, model = images(dir, 400, 1), images(dir, 200, 2), os.path.join(dir, "m.onnx")
         answer(0, "train", "--build", "cnn", "--data", train, "--valid", test, "--scale", "255", "--epochs", "6", "--batch", "32", "-o", model)
-        trains(dir, model, train, test, images(dir, 64, 3, contrast=0.125))
+        dim = images(dir, 64, 3, contrast=0.125)
+        trains(dir, model, train, test, dim)
+        sensitivity(dir, model, train, test, dim)
         interruption(dir, model, train)
         coverage(dir, model, images(dir, 40, 4, classes=[2]), train)
         errors(dir, model, train)
