@@ -815,3 +815,40 @@ func (o *QuantizedNode) from(c *C.mcomp_quantized_node) {
 	o.Error = float64(c.error)
 	o.Slower = int32(c.slower)
 }
+
+// RecipeOptions is mcomp_recipe_options: what is zero is the default.
+type RecipeOptions struct {
+	Outside int32
+	NoFiles int32
+}
+
+func (o RecipeOptions) c(m *memory) (*C.mcomp_recipe_options, error) {
+	c := new(C.mcomp_recipe_options)
+	if err := m.check(C.go_mcomp_recipe_options_init(m.error(), c, C.uint32_t(unsafe.Sizeof(*c))), "mcomp_recipe_options_init"); err != nil {
+		return nil, err
+	}
+	c.outside = C.int32_t(o.Outside)
+	c.no_files = C.int32_t(o.NoFiles)
+	return c, m.failed
+}
+
+// RecipeError is mcomp_recipe_error.
+type RecipeError struct {
+	Code   int32
+	Line   int32
+	Column int32
+	File   string
+	Text   string
+	Hint   string
+	Source string
+}
+
+func (o *RecipeError) from(c *C.mcomp_recipe_error) {
+	o.Code = int32(c.code)
+	o.Line = int32(c.line)
+	o.Column = int32(c.column)
+	o.File = C.GoString(c.file)
+	o.Text = C.GoString(c.text)
+	o.Hint = C.GoString(c.hint)
+	o.Source = C.GoString(c.source)
+}

@@ -12,6 +12,7 @@
 #include <mcomp/quantizer.h>
 #include <mcomp/build.h>
 #include <mcomp/trainer.h>
+#include <mcomp/recipe.h>
 #include <mcomp/session.h>
 #include <mcomp/status.h>
 #include <mcomp/tensor.h>

@@ -494,6 +494,28 @@ class mcomp_quantized_node(Structure):
     ]
 
 
+class mcomp_recipe_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("outside", c_int32),
+        ("no_files", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class mcomp_recipe_error(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("code", c_int32),
+        ("line", c_int32),
+        ("column", c_int32),
+        ("file", c_char_p),
+        ("text", c_char_p),
+        ("hint", c_char_p),
+        ("source", c_char_p),
+    ]
+
+
 # name: (result, parameters); the C declaration above each
 FUNCTIONS = {
     # int32_t mcomp_backend_count(mcomp_context *ctx, int32_t *count)
@@ -694,6 +716,22 @@ FUNCTIONS = {
     "mcomp_quantizer_scheme": (c_char_p, [c_void_p]),
     # int32_t mcomp_quantizer_set_rule(mcomp_quantizer *q, const char *pattern, const char *key, const char *value)
     "mcomp_quantizer_set_rule": (c_int32, [c_void_p, c_char_p, c_char_p, c_char_p]),
+    # void mcomp_recipe_destroy(mcomp_recipe *r)
+    "mcomp_recipe_destroy": (None, [c_void_p]),
+    # int32_t mcomp_recipe_error_count(const mcomp_recipe *r, int32_t *count, int32_t *more)
+    "mcomp_recipe_error_count": (c_int32, [c_void_p, POINTER(c_int32), POINTER(c_int32)]),
+    # int32_t mcomp_recipe_error_get(const mcomp_recipe *r, int32_t index, mcomp_recipe_error *out)
+    "mcomp_recipe_error_get": (c_int32, [c_void_p, c_int32, POINTER(mcomp_recipe_error)]),
+    # int32_t mcomp_recipe_explain(const char **text, mcomp_recipe *r)
+    "mcomp_recipe_explain": (c_int32, [POINTER(c_char_p), c_void_p]),
+    # int32_t mcomp_recipe_load(mcomp_recipe **out, const char *path, const mcomp_recipe_options *options)
+    "mcomp_recipe_load": (c_int32, [POINTER(c_void_p), c_char_p, POINTER(mcomp_recipe_options)]),
+    # int32_t mcomp_recipe_options_init(mcomp_recipe_options *o, uint32_t size)
+    "mcomp_recipe_options_init": (c_int32, [POINTER(mcomp_recipe_options), c_uint32]),
+    # int32_t mcomp_recipe_parse(mcomp_recipe **out, const char *text, uint64_t bytes, const char *name, const char *folder, const mcomp_recipe_options *options)
+    "mcomp_recipe_parse": (c_int32, [POINTER(c_void_p), c_char_p, c_uint64, c_char_p, c_char_p, POINTER(mcomp_recipe_options)]),
+    # int32_t mcomp_recipe_schema(uint64_t *needed, char *text, uint64_t bytes)
+    "mcomp_recipe_schema": (c_int32, [POINTER(c_uint64), c_void_p, c_uint64]),
     # int32_t mcomp_save_options_init(mcomp_save_options *o, uint32_t size)
     "mcomp_save_options_init": (c_int32, [POINTER(mcomp_save_options), c_uint32]),
     # int32_t mcomp_session_create(mcomp_session **out, mcomp_context *ctx, const mcomp_graph *g, const mcomp_session_options *options)
