@@ -1,6 +1,8 @@
 /* mcomp_recipe_run: the chain of stages, the files it leaves in DIR. */
 #include "recipe/run.h"
 
+#include "report/report.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,11 +153,14 @@ done:
 static int32_t write_report(mc_run *r)
 {
     int32_t st = MCOMP_OK;
-    const char *path = joined(r, r->out, "run.json");
-    if (!path) return MCOMP_NO_MEMORY;
-    r->recipe->result.len = 0;
-    MC_TRY(mc_json_dump(r->root, &r->recipe->result));
-    st = mc_store_write(path, r->recipe->result.data, (uint64_t)r->recipe->result.len, 1);
+    const char *path = joined(r, r->out, "run.json"), *page = joined(r, r->out, "report.html");
+    mc_str *text = &r->recipe->result;
+    if (!path || !page) return MCOMP_NO_MEMORY;
+    MC_TRY(mc_put_text(r->root, "report", page));
+    text->len = 0;
+    MC_TRY(mc_json_dump(r->root, text));
+    MC_TRY(mc_report_save_html(&(mc_report_run){.name = r->recipe->path, .json = r->root, .text = text->data}, page, 1));
+    st = mc_store_write(path, text->data, (uint64_t)text->len, 1);
 done:
     return st;
 }

@@ -120,6 +120,7 @@ int32_t mc_run_target(mc_run *r, mc_json **out);
 
 /* run_report.c: the object of run.json. */
 int32_t mc_run_report(mc_run *r);
+int32_t mc_run_cost(mc_run *r, mc_json *to); /* run_cost.c: `cost`, if the recipe asks for it */
 int32_t mc_run_warn(mc_run *r, const char *code, const char *node, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /* json_put.c: putting things into an object. Numbers that are not finite and NULL texts stay away. */

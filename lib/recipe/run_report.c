@@ -248,6 +248,7 @@ int32_t mc_run_report(mc_run *r)
         MC_TRY(put_stage(r, &r->stage[i], list));
     }
     MC_TRY(put_ratios(r, o));
+    MC_TRY(mc_run_cost(r, o));
     st = mc_run_target(r, &target);
     if (st == MCOMP_OK) st = mc_json_set(o, "target", target);
     else mc_json_destroy(target);

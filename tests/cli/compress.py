@@ -64,6 +64,7 @@ def recipe(d, name, passes, target="", extra=""):
         f.write(f"version: 1\nmodel: {{teacher: teacher.onnx{extra}}}\ndata:\n  train: {{path: a.npz}}\n  eval: {{path: b.npz}}\n")
         if target:
             f.write(f"target: {{{target}}}\n")
+        f.write("report: {cost: {instances: 8, usd_per_hour: 3.06, after_usd_per_hour: 0.752, peak_rps: 60}}\n")
         f.write("passes:\n" + "".join(f"  - {p}\n" for p in passes))
     return path
 
@@ -80,7 +81,7 @@ def digest(path):
 
 
 def well_formed(o, d):
-    for key in ("schema_version", "command", "mcomp", "machine", "warnings", "argv", "seed", "recipe", "data", "stages", "ratios", "size_ratio", "target", "output"):
+    for key in ("schema_version", "command", "mcomp", "machine", "warnings", "argv", "seed", "recipe", "data", "stages", "ratios", "size_ratio", "target", "output", "report", "cost"):
         check(key in o, f"the object has {key}")
     stages = o["stages"]
     check([s["name"] for s in stages] == ["teacher", "distill", "prune", "finetune", "quantize"], "a stage a pass, the teacher first")
@@ -119,6 +120,9 @@ def chain(d):
     with open(f"{out}/run.json") as f:
         disk = json.load(f)
     check(disk["stages"] == o["stages"] and disk["target"] == o["target"], "run.json is what --json prints")
+    with open(o["report"]) as f:
+        page = f.read()
+    check("</html>" in page and "mcomp-run" in page, "report.html")
     exits(2, "compress", r, "-o", out)  # nothing is replaced unasked
     first = digest(f"{out}/model.onnx")
     again = answer(0, "compress", r, "-o", out, "--resume")
