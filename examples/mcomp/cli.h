@@ -114,6 +114,8 @@ int cli_built_model(cli *c, const char *spec, const char *data, int64_t classes,
 /* The tensors of a safetensors file alone. */
 int cli_tensors(cli *c, const char *path, mcomp_graph **out);
 int cli_is_safetensors(const char *path);
+/* What --set gives an input that --carry feeds: its value before the first sample; NULL if it gives none. */
+int cli_start_value(cli *c, const mcomp_graph *g, const char *name, mcomp_tensor **out);
 int cli_dataset(cli *c, const mcomp_graph *g, const char *argument, mcomp_dataset **out);
 int cli_session(cli *c, const mcomp_graph *g, int profile, mcomp_session **s, mcomp_exec **e);
 /* Size of the model on disk, weights beside it included. */
@@ -214,6 +216,6 @@ void cli_samples_free(mcomp_tensor ***samples, int64_t n, int32_t n_inputs);
 /* Peak loops of one core: GMAC/s of f32 FMA and of u8*s8 on the tier in effect. */
 void cli_witness(double *f32, double *int8);
 
-extern const cli_verb cli_inspect, cli_run, cli_eval, cli_calibrate, cli_quantize, cli_bench, cli_convert, cli_doctor, cli_train, cli_distill, cli_prune;
+extern const cli_verb cli_inspect, cli_run, cli_eval, cli_calibrate, cli_quantize, cli_bench, cli_convert, cli_doctor, cli_train, cli_distill, cli_prune, cli_recipe;
 
 #endif

@@ -233,6 +233,7 @@ static int run_data(cli *c, const mcomp_graph *g, const char *data, const char *
     if (mcomp_session_n_inputs(r.s) > 64 || n_out > 64) CLI_TRY(cli_fail(c, MCOMP_UNSUPPORTED, "", "", "more than 64 inputs or outputs"));
     CLI_TRY(read_carry(c, r.s, r.from, r.to, &r.n_carry));
     if (r.n_carry > 0 && batch > 1) CLI_TRY(cli_fail(c, MCOMP_ARGUMENT, "--batch", "", "--carry goes sample by sample"));
+    for (int k = 0; k < r.n_carry; k++) CLI_TRY(cli_start_value(c, g, mcomp_session_input_name(r.s, r.to[k]), &r.state[k]));
     r.out = calloc((size_t)n_out + 1, sizeof *r.out);
     if (!r.out) CLI_TRY(cli_fail(c, MCOMP_NO_MEMORY, "", "", "no memory"));
     const int64_t n = mcomp_dataset_count(d);
@@ -270,7 +271,7 @@ static const cli_opt opts[] = {
     {"onnx-test", OPT_VALUE, "DIR  an ONNX test directory: runs and compares"},
     {"rtol", OPT_VALUE, "R  relative tolerance of --onnx-test (1e-3)"},
     {"atol", OPT_VALUE, "A  absolute tolerance of --onnx-test (1e-5)"},
-    {"carry", OPT_MULTI, "OUT=IN  feeds an output back as an input of the next sample"},
+    {"carry", OPT_MULTI, "OUT=IN  feeds an output back as an input of the next sample (the first: from the data, --set IN=VALUE, or zeros)"},
     {NULL, 0, NULL},
 };
 const cli_verb cli_run = {"run", "mcomp run MODEL --data DATA [--out DIR] | mcomp run MODEL --onnx-test DIR", "runs every sample in order", 1, 1, opts, run};

@@ -106,30 +106,73 @@ static int put_number(mcomp_tensor *t, const char *text)
     }
 }
 
-/* --set NAME=VALUE: a number for every element of an input; a free axis has length 1. */
-static int fix_input(cli *c, mcomp_graph *g, const char *text)
+/* The tensor of --set NAME=VALUE: a number for every element of an input; a free axis has length 1. */
+static int set_tensor(cli *c, const mcomp_graph *g, const char *name, const char *value, mcomp_tensor **out)
 {
     int st = 0;
-    char name[256];
     mcomp_port_info p;
     mcomp_tensor *t = NULL;
     int64_t dims[MCOMP_MAX_RANK];
-    const char *eq = strrchr(text, '=');
-    if (!eq || eq == text || (size_t)(eq - text) >= sizeof name) return cli_fail(c, MCOMP_ARGUMENT, text, "", "--set takes NAME=VALUE");
-    memcpy(name, text, (size_t)(eq - text));
-    name[eq - text] = 0;
     if (!find_input(g, name, &p)) return cli_fail(c, MCOMP_ARGUMENT, name, "'mcomp inspect' lists the inputs", "the model has no input \"%.100s\"", name);
     for (int32_t i = 0; i < p.rank; i++) dims[i] = p.dims[i] < 0 ? 1 : p.dims[i];
     CLI_LIB(mcomp_tensor_create(&t, p.dtype, p.rank < 0 ? 0 : p.rank, dims));
     const int64_t n = mcomp_tensor_elements(t);
     if (n < 1) CLI_TRY(cli_fail(c, MCOMP_SHAPE, name, "", "--set: the input has no elements"));
-    if (!put_number(t, eq + 1)) CLI_TRY(cli_fail(c, MCOMP_ARGUMENT, text, "", "\"%.60s\" is no %s", eq + 1, mcomp_dtype_name(p.dtype)));
+    if (!put_number(t, value)) CLI_TRY(cli_fail(c, MCOMP_ARGUMENT, name, "", "\"%.60s\" is no %s", value, mcomp_dtype_name(p.dtype)));
     const uint64_t width = mcomp_tensor_bytes(t) / (uint64_t)n;
     for (int64_t i = 1; i < n; i++) memcpy((uint8_t *)mcomp_tensor_data(t) + (uint64_t)i * width, mcomp_tensor_data(t), (size_t)width);
-    CLI_LIB(mcomp_graph_fix_input(g, name, t));
+    *out = t;
+    t = NULL;
 done:
     mcomp_tensor_destroy(t);
     return st;
+}
+
+/* An input that --carry feeds? */
+static int is_carried(const cli *c, const char *name)
+{
+    for (int i = 0; i < c->n_args; i++) {
+        const char *eq = strcmp(c->args[i].name, "carry") == 0 ? strrchr(c->args[i].value, '=') : NULL;
+        if (eq && strcmp(eq + 1, name) == 0) return 1;
+    }
+    return 0;
+}
+
+/* Fixes an input. The file that is made of the model says so in `mcomp.fixed.NAME`, and the same --set on that file changes nothing. */
+static int fix_input(cli *c, mcomp_graph *g, const char *text)
+{
+    int st = 0;
+    char key[280] = "mcomp.fixed.", *name = key + strlen(key);
+    mcomp_tensor *t = NULL;
+    mcomp_port_info p;
+    const char *eq = strrchr(text, '=');
+    if (!eq || eq == text || eq - text >= 256) return cli_fail(c, MCOMP_ARGUMENT, text, "", "--set takes NAME=VALUE");
+    memcpy(name, text, (size_t)(eq - text));
+    name[eq - text] = 0;
+    const char *before = mcomp_graph_meta(g, key);
+    if (before && !find_input(g, name, &p)) {
+        if (strcmp(before, eq + 1) == 0) return 0;
+        return cli_fail(c, MCOMP_ARGUMENT, text, "make the file again with the other value", "this input was fixed at %.60s when the file was made", before);
+    }
+    if (is_carried(c, name)) return 0; /* its value before the first sample: cli_start_value */
+    CLI_TRY(set_tensor(c, g, name, eq + 1, &t));
+    CLI_LIB(mcomp_graph_fix_input(g, name, t));
+    CLI_LIB(mcomp_graph_set_meta(g, key, eq + 1));
+done:
+    mcomp_tensor_destroy(t);
+    return st;
+}
+
+int cli_start_value(cli *c, const mcomp_graph *g, const char *name, mcomp_tensor **out)
+{
+    const size_t n = strlen(name);
+    *out = NULL;
+    for (int i = 0; i < c->n_args; i++) {
+        const char *text = c->args[i].value;
+        if (strcmp(c->args[i].name, "set") == 0 && strncmp(text, name, n) == 0 && text[n] == '=' && !strchr(text + n + 1, '='))
+            return set_tensor(c, g, name, text + n + 1, out);
+    }
+    return 0;
 }
 
 int cli_is_safetensors(const char *path) { return cli_ends(path, ".safetensors") || cli_ends(path, ".safetensors.index.json"); }

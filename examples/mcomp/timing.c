@@ -1,5 +1,6 @@
 /* Paired, interleaved timing: in each round every model runs the same sample once, the order alternating, so that a busy
- * neighbour slows all of them alike. Ratios come with a bootstrap interval over blocks of rounds. */
+ * neighbour slows all of them alike. A ratio is that of the two medians; its interval is a bootstrap of the
+ * same ratio over blocks of rounds, so that slow changes of the machine are in it. */
 #include "cli.h"
 
 #include <math.h>
@@ -8,6 +9,8 @@
 
 #define WARM_UP 5
 #define BLOCKS 20
+#define DRAWS 500
+#define MARKS 20000
 
 int cli_samples(cli *c, mcomp_dataset *d, int32_t n_inputs, int64_t want, mcomp_tensor ****out, int64_t *n)
 {
@@ -98,26 +101,59 @@ double cli_quantile(const double *ms, int64_t n, double q)
     return r;
 }
 
+/* One measured time and the block of rounds it comes from. */
+typedef struct mark {
+    double ms;
+    int block;
+} mark;
+
+static int by_time(const void *a, const void *b) { return compare(&((const mark *)a)->ms, &((const mark *)b)->ms); }
+
+/* At most MARKS of the first n times, in order of time. NULL: no memory. */
+static mark *marks_of(const cli_timed *t, int64_t n, int blocks, int64_t *n_marks)
+{
+    const int64_t step = (n + MARKS - 1) / MARKS;
+    mark *m = malloc(sizeof *m * (size_t)(n / step + 1));
+    *n_marks = 0;
+    for (int64_t i = 0; m && i < n; i += step) m[(*n_marks)++] = (mark){t->ms[i], (int)(i * blocks / n)};
+    if (m) qsort(m, (size_t)*n_marks, sizeof *m, by_time);
+    return m;
+}
+
+/* Median when block k was drawn times[k] times. */
+static double median_of_draw(const mark *m, int64_t n, const int *times)
+{
+    int64_t all = 0, seen = 0, i = 0;
+    for (int64_t k = 0; k < n; k++) all += times[m[k].block];
+    for (; i < n - 1; i++) {
+        seen += times[m[i].block];
+        if (2 * seen >= all) break;
+    }
+    return m[i].ms;
+}
+
 void cli_ratio(const cli_timed *a, const cli_timed *b, double *ratio, double *lo, double *hi)
 {
-    double block[BLOCKS], means[500];
+    double draws[DRAWS];
     const int64_t n = a->n < b->n ? a->n : b->n;
     const int blocks = n >= BLOCKS * 3 ? BLOCKS : n >= 6 ? (int)(n / 3) : 0;
+    int64_t na, nb;
     uint64_t state = 7;
     *ratio = cli_quantile(a->ms, n, 0.5) / cli_quantile(b->ms, n, 0.5);
     *lo = *hi = NAN;
     if (blocks < 2) return;
-    for (int k = 0; k < blocks; k++) {
-        const int64_t from = n * k / blocks, to = n * (k + 1) / blocks;
-        block[k] = log(cli_quantile(a->ms + from, to - from, 0.5) / cli_quantile(b->ms + from, to - from, 0.5));
+    mark *ma = marks_of(a, n, blocks, &na), *mb = marks_of(b, n, blocks, &nb);
+    for (int t = 0; ma && mb && t < DRAWS; t++) {
+        int times[BLOCKS] = {0};
+        for (int k = 0; k < blocks; k++) times[cli_random(&state) % (uint64_t)blocks]++;
+        draws[t] = median_of_draw(ma, na, times) / median_of_draw(mb, nb, times);
     }
-    for (int t = 0; t < 500; t++) {
-        double sum = 0.0;
-        for (int k = 0; k < blocks; k++) sum += block[cli_random(&state) % (uint64_t)blocks];
-        means[t] = exp(sum / blocks);
+    if (ma && mb) {
+        *lo = cli_quantile(draws, DRAWS, 0.025);
+        *hi = cli_quantile(draws, DRAWS, 0.975);
     }
-    *lo = cli_quantile(means, 500, 0.025);
-    *hi = cli_quantile(means, 500, 0.975);
+    free(ma);
+    free(mb);
 }
 
 int cli_time_pair(cli *c, mcomp_dataset *d, const mcomp_graph *before, const mcomp_graph *after, json_t *to_before, json_t *to_after, double p50[2])

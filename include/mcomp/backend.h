@@ -149,6 +149,7 @@ typedef struct mcomp_claim {
     int32_t inplace_input; /* 1 + index of the input whose memory output 0 may reuse; 0 = none */
     int32_t integer;       /* 1: the matrix part runs on integers (for integer_macs_ratio) */
     char kernel[64];       /* name of the kernel it would use, e.g. "qgemm:avx512_vnni"; "ref:<op>" for references */
+    char note[128];        /* what explain says of it, "" nothing; of hosts whose `size` covers it */
 } mcomp_claim;
 
 typedef struct mcomp_bk_compile {

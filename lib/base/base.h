@@ -195,6 +195,7 @@ mc_json *mc_json_new_int(int64_t value);
 mc_json *mc_json_new_number(double value);
 mc_json *mc_json_new_bool(int value);
 mc_json *mc_json_new_null(void);
+mc_json *mc_json_copy(const mc_json *j); /* all of it; NULL without memory */
 int32_t mc_json_dump(const mc_json *j, mc_str *out);
 
 #endif

@@ -108,6 +108,13 @@ mc_json *mc_json_new_bool(int value) { return out_of(json_boolean(value)); }
 mc_json *mc_json_new_null(void) { return out_of(json_null()); }
 mc_json *mc_json_new_number(double value) { return isfinite(value) ? out_of(json_real(value)) : out_of(json_null()); }
 
+mc_json *mc_json_copy(const mc_json *j)
+{
+    mc_json *copy = out_of(json_deep_copy(in(j)));
+    if (!copy) (void)mc_fail(MCOMP_NO_MEMORY, NULL, "no memory for a JSON value");
+    return copy;
+}
+
 /* jansson does not look at what the callback returns for the key of an object, so the first failure is kept here. */
 typedef struct dumped {
     mc_str *out;

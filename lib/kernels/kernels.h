@@ -13,10 +13,12 @@
 #include "kernels/f32.h"
 #include "kernels/int8.h"
 #include "kernels/math_f32.h"
+#include "kernels/sparse.h"
 
 typedef struct mc_kernels {
     mc_kernels_f32 f32;
     mc_kernels_int8 int8;
+    mc_kernels_sparse sparse;
     mc_kernels_bf16 bf16;
 } mc_kernels;
 

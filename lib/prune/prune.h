@@ -139,6 +139,9 @@ int32_t mc_prune_shrink(mc_graph *g, const mc_prune_plan *p, const mc_prune_stat
 
 /* Called with every trainer that the pruner makes, before its first step: where a recipe adds the teacher's loss. */
 typedef int32_t (*mc_prune_prepare_fn)(void *payload, mcomp_trainer *t);
+/* The sparsity of each site that the options come to: found by measuring where they ask for a latency. TARGET_MISSED: *sparsity is the
+ * nearest. For a recipe that decides once and prunes later. */
+int32_t mc_pruner_settle(mcomp_pruner *p, mcomp_dataset *samples, double *sparsity);
 void mc_pruner_set_prepare(mcomp_pruner *p, mc_prune_prepare_fn prepare, void *payload);
 
 #endif

@@ -1,11 +1,16 @@
 /* From a target to a sparsity: multiply-accumulates are counted, latency is measured, both on trial models. */
 #include "prune/pruner.h"
 
-#include <stdlib.h>
+#include "measure/measure.h"
 
 #define MOST 0.95   /* no more than this of a site */
 #define ROUNDS 12   /* of halving the interval */
 #define RUNS 30     /* of a model that is timed */
+
+typedef struct timed {
+    const mcomp_pruner *p;
+    mcomp_dataset *d;
+} timed;
 
 int32_t mc_pruner_trial(mcomp_pruner *p, double sparsity, mc_graph **out)
 {
@@ -66,10 +71,11 @@ done:
     return st;
 }
 
-static int by_value(const void *a, const void *b)
+static int32_t first_sample(void *payload, int32_t racer, int64_t sample, const mcomp_tensor **inputs)
 {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
+    const mcomp_pruner *p = ((const timed *)payload)->p;
+    (void)racer;
+    return mcomp_dataset_get(((const timed *)payload)->d, sample, (int32_t)p->g->n_inputs, inputs, NULL);
 }
 
 /* Median of RUNS runs of the first sample, after a warm-up. */
@@ -78,20 +84,15 @@ static int32_t latency(const mcomp_pruner *p, mc_graph *g, mcomp_dataset *d, dou
     int32_t st = MCOMP_OK;
     mcomp_session *s = NULL;
     mcomp_exec *e = NULL;
-    const mcomp_tensor *in[MC_OP_MAX_IO], *out[MC_OP_MAX_IO];
     double t[RUNS];
-    const int32_t n_in = (int32_t)g->n_inputs, n_out = (int32_t)g->n_outputs;
-    if (n_in > MC_OP_MAX_IO || n_out > MC_OP_MAX_IO) return mc_fail(MCOMP_LIMIT, "latency_ms", "the model has more than %d inputs or outputs", MC_OP_MAX_IO);
-    MC_TRY(mcomp_dataset_get(d, 0, n_in, in, NULL));
+    int64_t rounds;
+    timed payload = {p, d};
     MC_TRY(mc_session_open(&s, p->ctx, g, NULL, NULL));
     MC_TRY(mcomp_exec_create(&e, s));
-    for (int i = -5; i < RUNS; i++) {
-        const int64_t start = mc_clock_ns();
-        MC_TRY(mcomp_exec_run(e, n_in, in, n_out, out));
-        if (i >= 0) t[i] = (double)(mc_clock_ns() - start) * 1e-6;
-    }
-    qsort(t, RUNS, sizeof *t, by_value);
-    *ms = t[RUNS / 2];
+    mc_racer r = {e, (int32_t)g->n_inputs, (int32_t)g->n_outputs, t};
+    const mc_race race = {.ctx = p->ctx, .n_samples = 1, .min_rounds = RUNS, .max_rounds = RUNS, .fetch = first_sample, .payload = &payload};
+    MC_TRY(mc_race_run(&race, 1, &r, &rounds));
+    *ms = mc_race_quantile(t, rounds, 0.5);
 done:
     mcomp_exec_destroy(e);
     mcomp_session_destroy(s);
@@ -160,4 +161,11 @@ int32_t mc_pruner_resolve(mcomp_pruner *p, mcomp_dataset *samples)
     if (p->o.macs == 0.0 && p->o.latency_ms == 0.0) return MCOMP_OK;
     if (p->o.latency_ms > 0.0 && !samples) return mc_fail(MCOMP_ARGUMENT, "latency_ms", "a latency is measured on samples, and there are none");
     return pattern->kind == MC_PRUNE_UNITS ? for_units(p, samples) : for_elements(p);
+}
+
+int32_t mc_pruner_settle(mcomp_pruner *p, mcomp_dataset *samples, double *sparsity)
+{
+    const int32_t st = mc_pruner_resolve(p, samples);
+    *sparsity = p->sparsity;
+    return st;
 }

@@ -134,6 +134,13 @@ static int accepted(const mc_qauto *a, const mc_qresult *r)
     return r->error <= a->max_error && (!r->ranks || flips <= allowed + 1e-6);
 }
 
+/* Fewer changed answers, where there are answers; then the smaller error. */
+static int closer(const mc_qresult *x, const mc_qresult *y)
+{
+    if (x->ranks && y->ranks && x->top1 != y->top1) return x->top1 > y->top1;
+    return x->error < y->error;
+}
+
 typedef struct ranked {
     double error;
     int64_t node;
@@ -218,25 +225,25 @@ static int32_t add(candidate *list, int32_t *n, const char *scheme, const char *
 /* The candidates worth a trial. */
 static int32_t list_candidates(const mc_qauto *a, const mc_qplan *p, candidate *list)
 {
-    static const char *const ranges[] = {"auto", "minmax", "percentile"};
+    static const char *const ranges[] = {"auto", "minmax", "percentile", "mse"};
     const double mm = matmul_share(p);
     int32_t n = 0;
     const char *dynamic = p->calibrator && mm < 1.0 ? "int8-mixed" : "int8-dynamic"; /* static convolutions beside it */
     if (mm > 0.0) add(list, &n, dynamic, a->range, p->calibrator ? MC_QK_STATIC : MC_QK_FLOAT, MC_QK_TOKEN);
     if (!p->calibrator) return n;
     if (a->range_given) add(list, &n, "int8", a->range, MC_QK_STATIC, MC_QK_STATIC);
-    for (int i = 0; !a->range_given && i < 3; i++) add(list, &n, "int8", ranges[i], MC_QK_STATIC, MC_QK_STATIC);
+    for (int i = 0; !a->range_given && i < 4; i++) add(list, &n, "int8", ranges[i], MC_QK_STATIC, MC_QK_STATIC);
     return n;
 }
 
 /* Is x the better choice? Within the accepted error static wins in convolutional models; a transformer's static candidate
- * has to be as accurate as the dynamic one. Otherwise the smaller error. */
+ * has to be as accurate as the dynamic one. Otherwise the closer one. */
 static int better(const mc_qauto *a, const candidate *x, const candidate *y, int transformer)
 {
     const int x_static = x->matmul == MC_QK_STATIC, y_static = y->matmul == MC_QK_STATIC;
     const int x_ok = accepted(a, &x->result), y_ok = accepted(a, &y->result);
     if (x_ok != y_ok) return x_ok;
-    if (x_static == y_static || !x_ok) return x->result.error < y->result.error;
+    if (x_static == y_static || !x_ok) return closer(&x->result, &y->result);
     if (transformer) return x_static ? x->result.error <= y->result.error * 1.05 : x->result.error * 1.05 < y->result.error;
     return x_static;
 }

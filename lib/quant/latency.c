@@ -2,13 +2,12 @@
 #include "quant/latency.h"
 
 #include <math.h>
-#include <stdlib.h>
 
-#include "runtime/runtime.h"
+#include "measure/measure.h"
 
-enum { MAX_SAMPLES = 4, WARM_UP = 3, MIN_PAIRS = 9, MAX_PAIRS = 1500, NODE_RUNS = 12 };
-#define ENOUGH_NS 300000000ll  /* a clear difference is clear after this ... */
-#define DOUBT_NS 1500000000ll  /* ... one within DOUBT of 1 after this */
+enum { MAX_SAMPLES = 4, MIN_PAIRS = 9, MAX_PAIRS = 1500, NODE_RUNS = 12 };
+#define ENOUGH_SECONDS 0.3 /* a clear difference is clear after this ... */
+#define DOUBT_SECONDS 1.5  /* ... one within DOUBT of 1 after this */
 #define DOUBT 0.05
 
 struct mc_qlatency {
@@ -19,6 +18,7 @@ struct mc_qlatency {
     const mcomp_tensor **inputs, **outputs;
     int64_t n_samples;
     int32_t n_in, n_out;
+    double *ratio; /* of the race that runs */
 };
 
 void mc_qlatency_close(mc_qlatency *t)
@@ -31,23 +31,14 @@ void mc_qlatency_close(mc_qlatency *t)
     mc_free(t);
 }
 
-static int32_t fetch(mc_qlatency *t, int64_t i)
+/* The first samples, or as many spread over all of them. */
+static int32_t fetch(void *payload, int32_t racer, int64_t sample, const mcomp_tensor **inputs)
 {
-    const int64_t count = mcomp_dataset_count(t->samples), k = i % t->n_samples;
+    mc_qlatency *t = payload;
+    const int64_t count = mcomp_dataset_count(t->samples);
     int64_t label;
-    int32_t st = MCOMP_OK;
-    MC_TRY(mc_context_poll(t->ctx));
-    MC_TRY(mcomp_dataset_get(t->samples, count <= t->n_samples ? k : k * (count / t->n_samples), t->n_in, t->inputs, &label));
-done:
-    return st;
-}
-
-static int32_t timed(mc_qlatency *t, mcomp_exec *e, double *ns)
-{
-    const int64_t start = mc_clock_ns();
-    const int32_t st = mcomp_exec_run(e, t->n_in, t->inputs, t->n_out, t->outputs);
-    *ns = (double)(mc_clock_ns() - start);
-    return st;
+    (void)racer;
+    return mcomp_dataset_get(t->samples, count <= t->n_samples ? sample : sample * (count / t->n_samples), t->n_in, inputs, &label);
 }
 
 int32_t mc_qlatency_open(mc_qlatency **out, mcomp_context *ctx, const mc_graph *g, mcomp_dataset *samples)
@@ -72,59 +63,37 @@ done:
     return st;
 }
 
-static int ascending(const void *a, const void *b)
+/* A clear difference is clear early; one near 1 takes longer. */
+static int enough(void *payload, const mc_racer *r, int64_t rounds, double seconds)
 {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median(const double *list, int64_t n, double *copy)
-{
-    memcpy(copy, list, sizeof *list * (size_t)n);
-    qsort(copy, (size_t)n, sizeof *copy, ascending);
-    return n % 2 ? copy[n / 2] : 0.5 * (copy[n / 2 - 1] + copy[n / 2]);
-}
-
-static int32_t race(mc_qlatency *t, mcomp_exec *e, double *list, double *copy, double *ratio)
-{
-    double ns[2], spent = 0.0;
-    int64_t n = 0;
-    int32_t st = MCOMP_OK;
-    const int64_t warm = t->n_samples > WARM_UP ? t->n_samples : WARM_UP;
-    for (int64_t i = 0; i < warm; i++) { /* plans of every shape are compiled here */
-        MC_TRY(fetch(t, i));
-        MC_TRY(timed(t, t->exec, &ns[0]));
-        MC_TRY(timed(t, e, &ns[1]));
-    }
-    while (n < MAX_PAIRS) {
-        MC_TRY(fetch(t, n));
-        const int first = n % 2 != 0;
-        MC_TRY(timed(t, first ? e : t->exec, &ns[first]));
-        MC_TRY(timed(t, first ? t->exec : e, &ns[!first]));
-        list[n++] = ns[1] > 0.0 ? ns[0] / ns[1] : 1.0;
-        spent += ns[0] + ns[1];
-        if (n < MIN_PAIRS || n % 2 == 0 || spent < (double)ENOUGH_NS) continue;
-        if (spent >= (double)DOUBT_NS || fabs(median(list, n, copy) - 1.0) > DOUBT) break;
-    }
-    *ratio = median(list, n, copy);
-done:
-    return st;
+    mc_qlatency *t = payload;
+    if (rounds % 2 == 0 || seconds < ENOUGH_SECONDS) return 0;
+    for (int64_t i = 0; i < rounds; i++) t->ratio[i] = r[1].ms[i] > 0.0 ? r[0].ms[i] / r[1].ms[i] : 1.0;
+    return fabs(mc_race_quantile(t->ratio, rounds, 0.5) - 1.0) > DOUBT;
 }
 
 int32_t mc_qlatency_race(mc_qlatency *t, const mc_graph *g, double *ratio)
 {
     mcomp_session *s = NULL;
     mcomp_exec *e = NULL;
-    double *list = mc_calloc(2 * MAX_PAIRS, sizeof *list);
+    double *list = mc_calloc(3 * MAX_PAIRS, sizeof *list);
+    int64_t rounds = 0;
     int32_t st = MCOMP_OK;
     if (!list) return MCOMP_NO_MEMORY;
+    t->ratio = list + 2 * MAX_PAIRS;
     MC_TRY(mc_session_open(&s, t->ctx, g, NULL, NULL));
     MC_TRY(mcomp_exec_create(&e, s));
-    MC_TRY(race(t, e, list, list + MAX_PAIRS, ratio));
+    mc_racer r[] = {{t->exec, t->n_in, t->n_out, list}, {e, t->n_in, t->n_out, list + MAX_PAIRS}};
+    const mc_race race = {.ctx = t->ctx, .n_samples = t->n_samples, .min_rounds = MIN_PAIRS, .max_rounds = MAX_PAIRS, .seconds = DOUBT_SECONDS,
+                          .fetch = fetch, .enough = enough, .payload = t};
+    MC_TRY(mc_race_run(&race, 2, r, &rounds));
+    for (int64_t i = 0; i < rounds; i++) t->ratio[i] = r[1].ms[i] > 0.0 ? r[0].ms[i] / r[1].ms[i] : 1.0;
+    *ratio = mc_race_quantile(t->ratio, rounds, 0.5);
 done:
     mcomp_exec_destroy(e);
     mcomp_session_destroy(s);
     mc_free(list);
+    t->ratio = NULL;
     return st;
 }
 
@@ -157,9 +126,9 @@ int32_t mc_qlatency_nodes(mc_qlatency *t, const mc_qplan *p, const mc_graph *g, 
     int32_t st = MCOMP_OK, n = 0;
     MC_TRY(mc_session_open(&s, t->ctx, g, &o, NULL));
     MC_TRY(mcomp_exec_create(&e, s));
-    MC_TRY(fetch(t, 0)); /* one shape: one plan */
+    MC_TRY(fetch(t, 0, 0, t->inputs)); /* one shape: one plan */
     for (int32_t r = 0; r < NODE_RUNS; r++) {
-        MC_TRY(timed(t, e, &ns));
+        MC_TRY(mcomp_exec_run(e, t->n_in, t->inputs, t->n_out, t->outputs));
         if (r == 0) {
             MC_TRY(mcomp_exec_kernel_count(e, &n));
             least = mc_calloc(2 * (size_t)n + 1, sizeof *least);

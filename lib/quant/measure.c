@@ -3,10 +3,14 @@
 
 #include <math.h>
 
+#include "passes/passes.h"
 #include "runtime/runtime.h"
 #include "quant/measure_internal.h"
 
-enum { MAX_SAMPLES = 32 };
+/* As many samples as a trial of this much work takes: few change the answer of one row in a hundred of a small model reliably, and a
+ * large one needs minutes for them. Counted, not timed, so that the choice is the same everywhere. */
+enum { MIN_SAMPLES = 32, MAX_SAMPLES = 256 };
+#define TRIAL_MACS 1e11
 #define MAX_BYTES (256ull << 20)
 
 void mc_qmeasure_close(mc_qmeasure *m)
@@ -57,27 +61,44 @@ done:
     return st;
 }
 
+/* MACs of one sample, its free axes as long as the first sample's longest. */
+static int32_t work(mc_qmeasure *m, const mc_graph *g, double *macs)
+{
+    int64_t label, longest = 1;
+    int32_t st = MCOMP_OK;
+    MC_TRY(mcomp_dataset_get(m->samples, 0, m->n_in, m->inputs, &label));
+    for (int32_t k = 0; k < m->n_in; k++)
+        for (int32_t d = 0; d < m->inputs[k]->t.shape.rank; d++)
+            if (d < g->inputs[k]->type.rank && g->inputs[k]->type.dim[d] < 0 && m->inputs[k]->t.shape.dim[d] > longest) longest = m->inputs[k]->t.shape.dim[d];
+    MC_TRY(mc_count_macs(g, longest, macs));
+done:
+    return st;
+}
+
 int32_t mc_qmeasure_open(mc_qmeasure **out, mcomp_context *ctx, const mc_graph *g, mcomp_dataset *samples)
 {
     mc_qmeasure *m = NULL;
     mcomp_session *s = NULL;
     mcomp_exec *e = NULL;
     int32_t st = MCOMP_OK;
+    double macs = 0.0;
     const int64_t count = mcomp_dataset_count(samples);
     if (count <= 0) return mc_fail(MCOMP_DATA, NULL, "there is no sample to measure candidates on");
     m = mc_calloc(1, sizeof *m);
     if (!m) return MCOMP_NO_MEMORY;
     m->ctx = ctx;
     m->samples = samples;
-    m->n_samples = count < MAX_SAMPLES ? count : MAX_SAMPLES;
     m->n_in = (int32_t)g->n_inputs;
     m->n_out = (int32_t)g->n_outputs;
-    m->ref = mc_calloc((size_t)(m->n_samples * m->n_out) + 1, sizeof *m->ref);
+    m->ref = mc_calloc((size_t)(MAX_SAMPLES * m->n_out) + 1, sizeof *m->ref);
     m->inputs = mc_calloc((size_t)m->n_in + 1, sizeof *m->inputs);
     if (!m->ref || !m->inputs) {
         st = MCOMP_NO_MEMORY;
         goto done;
     }
+    MC_TRY(work(m, g, &macs));
+    m->n_samples = macs * MAX_SAMPLES <= TRIAL_MACS ? MAX_SAMPLES : macs * MIN_SAMPLES >= TRIAL_MACS ? MIN_SAMPLES : (int64_t)(TRIAL_MACS / macs);
+    if (count < m->n_samples) m->n_samples = count;
     MC_TRY(mc_session_open(&s, ctx, g, NULL, NULL));
     MC_TRY(mcomp_exec_create(&e, s));
     MC_TRY(reference(m, e));

@@ -34,6 +34,11 @@ static void explain(const mcomp_session *x, mc_step *s, const answer *answers, i
 {
     const mcomp_claim *claim = &answers[chosen].claim;
     int used = snprintf(s->why, sizeof s->why, "cost %.3g us", claim->cost_us);
+    for (int32_t i = 0; i < x->n_backends; i++) { /* also of one that was not chosen: it speaks of the node */
+        if (answers[i].said <= 0 || !answers[i].claim.note[0]) continue;
+        used += snprintf(s->why + used, sizeof s->why - (size_t)used, "; %.100s", answers[i].claim.note);
+        break;
+    }
     for (int32_t i = 0; i < x->n_backends; i++) {
         if (i == chosen || used < 0 || (size_t)used >= sizeof s->why) continue;
         char *at = s->why + used;

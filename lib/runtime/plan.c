@@ -227,7 +227,7 @@ done:
 static int32_t lower(const mcomp_session *s, mc_graph *g)
 {
     const mc_pass_options o = {.fold_bytes = s->ctx->options.max_fold_bytes, .shape_only = 1, .isa = (int32_t)mc_cpu_isa(),
-                               .bf16 = s->bf16};
+                               .bf16 = s->bf16, .sparse = s->sparse};
     if (s->no_fusion) return s->bf16 ? mc_pass_run_one(g, "precision", &o) : mc_infer_graph(g);
     return mc_passes_run(g, MC_STAGE_SHAPE | MC_STAGE_FUSE | MC_STAGE_LOWER, &o);
 }

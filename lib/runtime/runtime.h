@@ -21,6 +21,9 @@ int32_t mc_session_open(mcomp_session **out, mcomp_context *ctx, const mc_graph 
 int32_t mc_precision_read(int32_t *bf16, const char *want);
 /* From now on plans run the operators' references only (to compare fast kernels with); call before the first run. */
 void mc_session_use_references(mcomp_session *s);
+/* From now on plans run integer products by the sparse kernel always (1), never (-1), or as is faster (0); the bits are the same.
+ * For tests and benchmarks; call before the first run. */
+void mc_session_use_sparse(mcomp_session *s, int32_t how);
 /* Compiles and reserves what a run with inputs of these shapes needs, without running. *bytes: the memory block of its plan. */
 int32_t mc_exec_prepare(mcomp_exec *e, const mcomp_tensor *const *inputs, uint64_t *bytes);
 /* Node that step i of the last run executes, NULL when it has none; *ns: its time summed over all runs of a profiled session, else 0. */

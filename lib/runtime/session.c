@@ -203,6 +203,7 @@ int32_t mc_session_nested(mcomp_session **out, const mcomp_session *parent, cons
     s->no_fusion = parent->no_fusion;
     s->references = parent->references;
     s->bf16 = parent->bf16;
+    s->sparse = parent->sparse;
     s->max_plans = parent->max_plans;
     s->pool = parent->pool;
     s->preferred = parent->preferred;
@@ -230,6 +231,7 @@ int32_t mcomp_session_create(mcomp_session **out, mcomp_context *ctx, const mcom
 }
 
 void mc_session_use_references(mcomp_session *s) { s->references = 1; }
+void mc_session_use_sparse(mcomp_session *s, int32_t how) { s->sparse = how; }
 
 /* ---- questions ---- */
 

@@ -265,6 +265,27 @@ def streams(tmp):
     exits(2, "eval", out, *common[:4], "--max-length", "100000")
 
 
+def recurrent(tmp):
+    """State that is carried, from zeros, from --set, and through a file in which an input was fixed."""
+    frames = 12
+    x = struct.pack(f"<{frames * 576}f", *[((i * 37) % 101 - 50) / 100.0 for i in range(frames * 576)])
+    npz(f"{tmp}/frames.npz", input=("<f4", (frames, 576), x))
+    model = f"{DATA}/models/silero_vad_16k_op15.onnx"
+
+    def speech(m, *more):
+        j = answer(0, "run", m, "--data", f"{tmp}/frames.npz", "--carry", "stateN=state", "--out", f"{tmp}/speech", "-f", *more, keys=("outputs", "samples"))
+        return read_f32([o["path"] for o in j["outputs"] if o["name"] == "output"][0])[1]
+
+    zeros = speech(model, "--set", "sr=16000")
+    check(len(set(zeros)) > frames // 2 and speech(model, "--set", "sr=16000", "--set", "state=0") == zeros, "carried state begins at zero unless it is set")
+    check(speech(model, "--set", "sr=16000", "--set", "state=0.5") != zeros, "--set gives a carried input its first value")
+    fixed = f"{tmp}/fixed.onnx"
+    answer(0, "convert", model, fixed, "--set", "sr=16000")
+    check(speech(fixed) == zeros and speech(fixed, "--set", "sr=16000") == zeros, "a file with a fixed input takes the same --set")
+    r = exits(1, "run", fixed, "--data", f"{tmp}/frames.npz", "--carry", "stateN=state", "--set", "sr=8000")
+    check("16000" in r.stderr, "another value is refused and the fixed one named")
+
+
 def images(n):
     with gzip.open(f"{DATA}/datasets/train-images-idx3-ubyte.gz") as f:
         f.read(16)
@@ -280,6 +301,7 @@ def main():
             safetensors(tmp)
             tokenizers(tmp)
             streams(tmp)
+            recurrent(tmp)
             class_names(tmp)
     elif os.environ.get("CI") == "true":
         check(False, "no test data under CI")

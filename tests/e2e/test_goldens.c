@@ -204,13 +204,19 @@ START_TEST(magika)
                 if (got[i] > got[best]) best = i;
                 ck_assert_msg(fabsf(got[i] - w[i]) <= 5e-3f, "row %lld, class %d: %g, want %g", (long long)(at + r), i, (double)got[i], (double)w[i]);
             }
-            loose += fabsf(got[best] - w[best]) > 1e-4f;
             const char *tab = strchr(line + 1, '\t');
             ck_assert_int_eq(strtol(tab + 1, NULL, 10), best);
+            for (int column = 1; column < 5; column++) tab = strchr(tab + 1, '\t'); /* to content_bytes */
+            if (fabsf(got[best] - w[best]) > 1e-4f) {
+                loose++;
+                ck_assert_int_le(strtol(tab + 1, NULL, 10), 200); /* of 2,048 features */
+            }
             line = strchr(line + 1, '\n');
         }
     }
-    ck_assert_int_le(loose, 10); /* rows of almost nothing but padding, where the stored variance is ill-conditioned */
+    /* Only rows of almost nothing but padding, where the variance as the file computes it, E[x^2] - E[x]^2, is ill-conditioned: which of
+     * them are loose without fusion depends on the order of sums (ONNX Runtime: 10 one by one, 11 four at a time). */
+    if (_i == 0) ck_assert_int_le(loose, 10);
     mc_file_unmap(&f);
     mc_file_unmap(&want);
     mc_file_unmap(&labels);

@@ -8,7 +8,7 @@ import sys
 
 ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
 LAYER = {"base": 0, "tensor": 1, "graph": 2, "kernels": 2, "ops": 3, "onnx": 4, "safetensors": 4, "passes": 4, "backends": 4.5,
-         "runtime": 5, "data": 5, "train": 6, "quant": 7, "prune": 7, "distill": 7, "monitor": 7, "report": 7, "recipe": 8}
+         "runtime": 5, "data": 5, "train": 6, "measure": 6.5, "quant": 7, "prune": 7, "distill": 7, "monitor": 7, "report": 7, "recipe": 8}
 # Same-layer or upward includes that the design allows.
 ALLOWED = {("kernels", "base"), ("runtime", "backends"), ("onnx", "safetensors")} # the public load and save choose by file kind
 FOREIGN = {"protobuf-c": "onnx", "onnx_min.pb-c.h": "onnx", "dnnl": "backends/onednn", "oneapi/": "backends/onednn", "jansson.h": "base",

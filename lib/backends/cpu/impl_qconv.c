@@ -52,6 +52,19 @@ static int read_node(const mc_node *n, conv *c)
     return mc_q_finish_read(n, 2, 0, w->shape.dim[0], &c->finish);
 }
 
+static mc_q_layout layout_of(const conv *c)
+{
+    return (mc_q_layout){.order = MC_Q_OIHW, .groups = (int32_t)c->win.groups, .n = c->m, .channels = c->cg, .kh = c->win.kh,
+                         .kw = c->win.kw, .rows_as_runs = c->runs};
+}
+
+/* Output pixels are the rows; a tile has TILE at most. */
+static mc_q_choice choose(const mc_node *n, const mc_q_layout *l)
+{
+    const double pixels = mc_q_guess(mc_cpu_out_type(n, 0)) / (double)(l->n * l->groups);
+    return mc_q_choose(n, l, mc_value_const(n->in[1])->data, pixels < TILE ? pixels : TILE);
+}
+
 static int32_t claim(const mc_node *n, mcomp_claim *out)
 {
     conv c;
@@ -61,7 +74,9 @@ static int32_t claim(const mc_node *n, mcomp_claim *out)
     if (r && r->dtype == o->dtype) out->inplace_input = 1 + 4;
     /* panels are 16 columns wide and quads 4 weights deep */
     const double depth = (double)(c.win.kh * (c.runs ? mc_q_up(c.win.kw * c.cg, 4) : c.win.kw * mc_q_up(c.cg, 4)));
-    (void)mc_q_claim(out, "qconv", y / (double)c.m * (double)mc_q_up(c.m, 16) * depth, x + y * 2.0);
+    const mc_q_layout layout = layout_of(&c);
+    const mc_q_choice how = choose(n, &layout);
+    (void)mc_q_claim_product(out, "qconv", &how, y / (double)c.m * (double)mc_q_up(c.m, 16) * depth, x + y * 2.0);
     out->cost_us += (y / (double)c.m / TILE + (double)c.win.groups) * 0.1; /* tiles: one a group and TILE pixels, at least */
     return 1;
 }
@@ -104,15 +119,15 @@ static int32_t prepare(mc_cpu_step *s)
     s->state = c;
     if (!read_node(s->node, c)) MC_FAIL(MCOMP_UNSUPPORTED, s->node->name, "QConv of an unknown form");
     const mc_type *x = mc_cpu_in_type(s->node, 0), *y = mc_cpu_out_type(s->node, 0);
-    const mc_q_layout layout = {.order = MC_Q_OIHW, .groups = (int32_t)c->win.groups, .n = c->m, .channels = c->cg, .kh = c->win.kh,
-                                .kw = c->win.kw, .rows_as_runs = c->runs};
+    mc_q_layout layout = layout_of(c);
+    layout.sparse = choose(s->node, &layout).sparse;
     c->w = mc_calloc((size_t)c->win.groups, sizeof *c->w);
     c->init = mc_calloc((size_t)(c->win.groups * mc_q_padded(c->m)), sizeof *c->init);
     if (!c->w || !c->init) MC_FAIL(MCOMP_NO_MEMORY, s->node->name, "no memory for a convolution");
     MC_TRY(mc_q_pack(s, 1, &layout, c->w));
     for (int64_t g = 0; g < c->win.groups; g++) mc_q_init(&c->w[g], c->x_map.zp, c->init + g * mc_q_padded(c->m));
     if (c->dynamic) s->scratch_bytes = (uint64_t)(c->win.groups * mc_q_padded(c->m)) * sizeof *c->init;
-    s->worker_scratch_bytes = (uint64_t)fixed_bytes(c) + mc_q_tile_scratch(s->kernels, &c->w[0].shape, TILE, &c->finish);
+    s->worker_scratch_bytes = (uint64_t)fixed_bytes(c) + mc_q_tile_scratch(s->kernels, &c->w[0], TILE, &c->finish);
     if (!c->in_place) {
         const mc_q_image i = {.c = x->dim[x->rank - 1], .ow = y->dim[y->rank - 2], .oh = y->rank == 4 ? y->dim[1] : 1};
         s->worker_scratch_bytes += (uint64_t)mc_q_copy_bytes(&c->win, &i, task_rows(&i));

@@ -6,10 +6,13 @@ enum { STATIC, TOKEN, TENSOR };
 
 #define COLUMNS 48  /* column tasks are multiples of this */
 #define MAX_ROWS 64 /* most rows of a tile */
+#define SPARSE_TASKS 8      /* about so many tasks of a sparse product */
+#define SPARSE_COLUMNS 240  /* and so many columns in one at least */
 
 typedef struct linear {
     int32_t mode, copy;  /* copy: rows are copied (signed bytes, or K no multiple of 4) or quantized into scratch */
     int64_t k, n;
+    double work;         /* of a dense product's time, as a factor */
     mc_qmap x_param;
     mc_q_matrix w;
     mc_q_finish finish;
@@ -39,6 +42,18 @@ static int read_node(const mc_node *n, int64_t *k, int64_t *cols, mc_qmap *x_par
     return mc_q_finish_read(n, 2, 1, *cols, finish);
 }
 
+static mc_q_layout layout_of(const mc_node *n, int64_t k, int64_t cols)
+{
+    const int trans = mc_attr_i(n, "trans_w", 0) != 0;
+    return (mc_q_layout){.order = trans ? MC_Q_NK : MC_Q_KN, .groups = 1, .n = cols, .channels = k, .kh = 1, .kw = 1};
+}
+
+/* At the plan's largest number of rows. */
+static mc_q_choice choose(const mc_node *n, const mc_q_layout *l)
+{
+    return mc_q_choose(n, l, mc_value_const(n->in[1])->data, mc_q_guess(mc_cpu_out_type(n, 0)) / (double)l->n);
+}
+
 static int32_t claim(const mc_node *n, mcomp_claim *out)
 {
     int64_t k, cols;
@@ -48,7 +63,9 @@ static int32_t claim(const mc_node *n, mcomp_claim *out)
     const double y = mc_q_guess(mc_cpu_out_type(n, 0)), x = y / (double)cols * (double)k;
     const mc_type *r = mc_cpu_in_type(n, 4), *o = mc_cpu_out_type(n, 0);
     if (r && r->dtype == o->dtype) out->inplace_input = 1 + 4;
-    return mc_q_claim(out, "qgemm", y * (double)k, x + y * 2.0);
+    const mc_q_layout layout = layout_of(n, k, cols);
+    const mc_q_choice c = choose(n, &layout);
+    return mc_q_claim_product(out, "qgemm", &c, y * (double)k, x + y * 2.0);
 }
 
 static int32_t prepare(mc_cpu_step *s)
@@ -62,8 +79,10 @@ static int32_t prepare(mc_cpu_step *s)
     if (!l) return MCOMP_NO_MEMORY;
     s->state = l;
     const mc_type *x = mc_cpu_in_type(s->node, 0);
-    const int trans = mc_attr_i(s->node, "trans_w", 0) != 0;
-    const mc_q_layout layout = {.order = trans ? MC_Q_NK : MC_Q_KN, .groups = 1, .n = cols, .channels = k, .kh = 1, .kw = 1};
+    mc_q_layout layout = layout_of(s->node, k, cols);
+    const mc_q_choice how = choose(s->node, &layout);
+    layout.sparse = how.sparse;
+    l->work = how.cost;
     l->mode = mode_of(s->node);
     l->copy = x->dtype != MCOMP_U8 || k % 4 != 0;
     l->k = k;
@@ -73,7 +92,7 @@ static int32_t prepare(mc_cpu_step *s)
     MC_TRY(mc_q_pack(s, 1, &layout, &l->w));
     if (l->mode != TENSOR) mc_q_init(&l->w, p.zp, l->init);
     s->worker_scratch_bytes = (uint64_t)(mc_q_up(MAX_ROWS * 12, 64) + (l->copy ? mc_q_up(MAX_ROWS * mc_q_up(k, 4), 64) : 0)) +
-                              mc_q_tile_scratch(s->kernels, &l->w.shape, MAX_ROWS, &l->finish);
+                              mc_q_tile_scratch(s->kernels, &l->w, MAX_ROWS, &l->finish);
     if (l->mode == TENSOR) s->scratch_bytes = MC_Q_EXTREMES * 2 * sizeof(float) + (uint64_t)mc_q_padded(cols) * 4;
 done:
     return st;
@@ -91,8 +110,10 @@ typedef struct job {
 } job;
 
 /* Rows of a task. Few rows give every core something to do; large weights are read from L3 once a tile, so tiles grow. */
-static int64_t tile_rows(int64_t m, int64_t k, int64_t n)
+static int64_t tile_rows(const linear *l, int64_t m)
 {
+    const int64_t k = l->k, n = l->n;
+    if (l->w.sparse) return MAX_ROWS; /* rows stand in vector lanes */
     if (m < 64) return 16;
     if (m >= 256 && k * n > (1 << 20)) return MAX_ROWS;
     return 32;
@@ -101,7 +122,13 @@ static int64_t tile_rows(int64_t m, int64_t k, int64_t n)
 /* Columns of a task: all, or for few rows at least 64 KiB of weights, so that cores share the columns. */
 static int64_t task_columns(const linear *l, int64_t m)
 {
-    const int64_t cols = mc_q_up(65536 / l->k + 1, COLUMNS);
+    int64_t cols = mc_q_up(65536 / l->k + 1, COLUMNS);
+    if (l->w.sparse && !l->finish.layernorm) { /* every task turns the rows for itself, which takes as long as some columns */
+        const int64_t parts = SPARSE_TASKS / ((m + MAX_ROWS - 1) / MAX_ROWS);
+        cols = parts < 2 ? l->n : mc_q_up((l->n + parts - 1) / parts, COLUMNS);
+        if (cols < SPARSE_COLUMNS) cols = SPARSE_COLUMNS;
+        return cols > l->n ? l->n : cols;
+    }
     return l->finish.layernorm || m > 32 || cols > l->n ? l->n : cols;
 }
 
@@ -160,11 +187,11 @@ static int32_t run(const mc_cpu_step *s, const mcomp_run_args *a)
              .x_param = l->x_param, .init = l->init};
     if (j.m == 0) return MCOMP_OK;
     if (l->mode == TENSOR) tensor_param(&j);
-    j.tile = tile_rows(j.m, l->k, l->n);
+    j.tile = tile_rows(l, j.m);
     j.cols = task_columns(l, j.m);
     j.col_tasks = (l->n + j.cols - 1) / j.cols;
     const int64_t tasks = (j.m + j.tile - 1) / j.tile * j.col_tasks;
-    mc_q_parallel(s, a, tasks, (double)j.m * (double)l->k * (double)l->n, task, &j);
+    mc_q_parallel(s, a, tasks, (double)j.m * (double)l->k * (double)l->n * l->work, task, &j);
     return MCOMP_OK;
 }
 

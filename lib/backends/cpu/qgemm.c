@@ -5,10 +5,20 @@
 
 #define BLOCK_COLS 96 /* columns whose sums stay in L1: twice three panels of the VNNI register tile */
 
+static void nothing(const mc_qgemm_tile *t) { (void)t; }
+
+mc_q_product mc_q_product_of(const mc_kernels *k, int32_t sparse)
+{
+    const mc_kernels_int8 *d = &k->int8;
+    const mc_kernels_sparse *s = &k->sparse;
+    if (sparse) return (mc_q_product){s->packed_bytes, s->pack, s->loaded_bytes, s->load, s->gemm, nothing};
+    return (mc_q_product){d->qgemm_packed_bytes, d->qgemm_pack, d->qgemm_loaded_bytes, d->qgemm_load, d->qgemm, d->qgemm_done};
+}
+
 /* ---- weights ---- */
 
 typedef struct pack_job {
-    const mc_kernels_int8 *k;
+    mc_q_product product;
     const mc_q_layout *l;
     const int8_t *w;
     int32_t group;
@@ -44,7 +54,7 @@ static int32_t fill_bytes(void *ctx, void *block)
     pack_job *j = ctx;
     int8_t *w = gather(j);
     if (!w) return MCOMP_NO_MEMORY;
-    const uint64_t bytes = j->k->qgemm_packed_bytes(&j->shape, w);
+    const uint64_t bytes = j->product.packed_bytes(&j->shape, w);
     memcpy(block, &bytes, sizeof bytes);
     mc_free(w);
     return MCOMP_OK;
@@ -55,7 +65,7 @@ static int32_t fill_weights(void *ctx, void *block)
     pack_job *j = ctx;
     int8_t *w = gather(j);
     if (!w) return MCOMP_NO_MEMORY;
-    j->k->qgemm_pack(&j->shape, w, block, (int32_t *)(void *)((uint8_t *)block + mc_q_up((int64_t)j->bytes, 64)));
+    j->product.pack(&j->shape, w, block, (int32_t *)(void *)((uint8_t *)block + mc_q_up((int64_t)j->bytes, 64)));
     mc_free(w);
     return MCOMP_OK;
 }
@@ -68,8 +78,8 @@ int32_t mc_q_pack(const mc_cpu_step *s, int32_t index, const mc_q_layout *l, mc_
     for (int32_t g = 0; g < l->groups; g++) {
         char key[160];
         const void *block = NULL;
-        pack_job j = {&s->kernels->int8, l, mc_value_const(v)->data, g, shape_of(l), 0};
-        snprintf(key, sizeof key, "qgemm:%s:%llx:%d:%d.%d:%lld.%lld.%lld:%d.%u:bytes", mc_isa_name(mc_cpu_isa()),
+        pack_job j = {mc_q_product_of(s->kernels, l->sparse), l, mc_value_const(v)->data, g, shape_of(l), 0};
+        snprintf(key, sizeof key, "qgemm%s:%s:%llx:%d:%d.%d:%lld.%lld.%lld:%d.%u:bytes", l->sparse ? "4x1" : "", mc_isa_name(mc_cpu_isa()),
                  (unsigned long long)id, l->order, l->groups, g, (long long)l->channels, (long long)l->kh, (long long)l->kw,
                  l->rows_as_runs, l->flip);
         /* the size depends on the weights; it is kept too, so that another plan need not look at them */
@@ -78,7 +88,7 @@ int32_t mc_q_pack(const mc_cpu_step *s, int32_t index, const mc_q_layout *l, mc_
         key[strlen(key) - strlen(":bytes")] = 0;
         const uint64_t sums = (uint64_t)mc_q_up((int64_t)j.bytes, 64);
         MC_TRY(s->host->pack(s->store, key, sums + (uint64_t)mc_q_padded(l->n) * 4, fill_weights, &j, &block));
-        out[g] = (mc_q_matrix){j.shape, block, (const int32_t *)(const void *)((const uint8_t *)block + sums)};
+        out[g] = (mc_q_matrix){j.shape, block, (const int32_t *)(const void *)((const uint8_t *)block + sums), l->sparse};
     }
 done:
     return st;
@@ -161,15 +171,15 @@ int mc_q_finish_read(const mc_node *n, int32_t first, int32_t gammas, int64_t ou
 
 /* Scratch of a tile: sums [m][64], the tier's copy of the rows, float rows [m][n] between LayerNormalization and bytes. */
 static int64_t acc_bytes(int64_t m) { return m * (BLOCK_COLS + MC_QGEMM_LANES) * 4; }
-static int64_t loaded_bytes(const mc_kernels *k, const mc_qgemm_shape *s, int64_t m)
+static int64_t loaded_bytes(const mc_kernels *k, const mc_q_matrix *w, int64_t m)
 {
-    return mc_q_up((int64_t)k->int8.qgemm_loaded_bytes(s, m), 64);
+    return mc_q_up((int64_t)mc_q_product_of(k, w->sparse).loaded_bytes(&w->shape, m), 64);
 }
 
-uint64_t mc_q_tile_scratch(const mc_kernels *k, const mc_qgemm_shape *s, int64_t m, const mc_q_finish *f)
+uint64_t mc_q_tile_scratch(const mc_kernels *k, const mc_q_matrix *w, int64_t m, const mc_q_finish *f)
 {
-    const int64_t floats = f->layernorm && f->out.quantized ? mc_q_up(m * s->n * 4, 64) : 0;
-    return (uint64_t)(acc_bytes(m) + loaded_bytes(k, s, m) + floats);
+    const int64_t floats = f->layernorm && f->out.quantized ? mc_q_up(m * w->shape.n * 4, 64) : 0;
+    return (uint64_t)(acc_bytes(m) + loaded_bytes(k, w, m) + floats);
 }
 
 void mc_q_normalise(const mc_kernels *k, const mc_norm_f32 *norm, const mc_qout *out, int64_t ld)
@@ -194,12 +204,12 @@ static void normalise(const mc_q_tile *t, float *rows, int64_t ld)
 
 void mc_q_tile_run(const mc_q_tile *t)
 {
-    const mc_kernels_int8 *k = &t->kernels->int8;
+    const mc_q_product p = mc_q_product_of(t->kernels, t->w->sparse);
     const mc_q_finish *f = t->finish;
     int32_t *acc = (int32_t *)(void *)t->scratch;
     uint8_t *loaded = t->scratch + acc_bytes(t->m);
     const int bytes_after = f->layernorm && f->out.quantized;
-    float *rows = bytes_after ? (float *)(void *)(loaded + loaded_bytes(t->kernels, &t->w->shape, t->m)) : t->y;
+    float *rows = bytes_after ? (float *)(void *)(loaded + loaded_bytes(t->kernels, t->w, t->m)) : t->y;
     const int64_t ld_rows = bytes_after ? t->cols : t->ld, y_element = f->out.quantized && !bytes_after ? 1 : 4;
     const int64_t r_element = f->residual == MC_QRESIDUAL_F32 ? 4 : 1, end = t->n0 + t->cols;
     mc_qgemm_tile g = {.shape = t->w->shape, .packed = t->w->packed, .rows = t->rows, .seg = t->seg, .m = t->m,
@@ -209,20 +219,20 @@ void mc_q_tile_run(const mc_q_tile *t)
                       .r_param = f->r_param, .middle = f->middle, .m_param = f->m_param, .m_inv = f->m_inv, .out = f->out};
     if (f->layernorm) e.out.quantized = 0;
     e.out.ld = ld_rows;
-    k->qgemm_load(&g);
+    p.load(&g);
     for (g.n0 = t->n0; g.n0 < end; g.n0 += g.cols) {
         const int64_t left = end - g.n0, channel = t->channel0 + g.n0;
         g.cols = left <= BLOCK_COLS + MC_QGEMM_LANES ? left : BLOCK_COLS;
         g.ld_acc = e.ld_acc = mc_q_padded(g.cols);
-        k->qgemm(&g);
+        p.gemm(&g);
         e.n = g.cols;
         e.w_scale = f->w_scale + channel;
         e.bias = f->bias ? f->bias + channel : NULL;
         e.r = t->r ? (const uint8_t *)t->r + channel * r_element : NULL;
         e.out.y = (uint8_t *)(void *)rows + channel * y_element;
-        k->epilogue(&e);
+        t->kernels->int8.epilogue(&e);
     }
-    k->qgemm_done(&g);
+    p.done(&g);
     if (f->layernorm) normalise(t, rows, ld_rows);
 }
 
@@ -287,4 +297,13 @@ int32_t mc_q_claim(mcomp_claim *c, const char *name, double macs, double bytes)
     c->integer = macs > 0.0;
     mc_cpu_claim_name(c, name, mc_isa_name(isa));
     return 1;
+}
+
+int32_t mc_q_claim_product(mcomp_claim *c, const char *name, const mc_q_choice *choice, double macs, double bytes)
+{
+    char full[48];
+    snprintf(full, sizeof full, "%.30s%s", name, choice->sparse ? "_sparse4x1" : "");
+    const int32_t r = mc_q_claim(c, full, macs * choice->cost, bytes);
+    memcpy(c->note, choice->note, sizeof c->note);
+    return r;
 }

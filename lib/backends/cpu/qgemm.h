@@ -15,6 +15,7 @@ typedef struct mc_q_matrix {
     mc_qgemm_shape shape;
     const void *packed;
     const int32_t *colsum; /* [n padded] */
+    int32_t sparse;        /* packed 4x1 (kernels/sparse.h) */
 } mc_q_matrix;
 
 /* How W lies in memory. */
@@ -26,7 +27,28 @@ typedef struct mc_q_layout {
     int64_t n, channels, kh, kw;   /* a group: n columns, depth channels * kh * kw */
     uint32_t flip;                 /* 0x80: W is unsigned; w - 128 is packed */
     int32_t rows_as_runs;          /* OIHW: one run a kernel row (kw * channels) instead of one a tap (channels) */
+    int32_t sparse;                /* pack 4x1 (sparse.c decides) */
 } mc_q_layout;
+
+/* The product of a matrix: dense and sparse kernels are called alike. */
+typedef struct mc_q_product {
+    uint64_t (*packed_bytes)(const mc_qgemm_shape *s, const int8_t *w);
+    void (*pack)(const mc_qgemm_shape *s, const int8_t *w, void *out, int32_t *colsum);
+    uint64_t (*loaded_bytes)(const mc_qgemm_shape *s, int64_t m);
+    void (*load)(const mc_qgemm_tile *t);
+    void (*gemm)(const mc_qgemm_tile *t);
+    void (*done)(const mc_qgemm_tile *t);
+} mc_q_product;
+mc_q_product mc_q_product_of(const mc_kernels *k, int32_t sparse);
+
+/* Dense or 4x1 sparse for constant weights w and so many rows (sparse.c). The attribute `sparse` of the node decides where it is
+ * not 0: 1 always, -1 never (passes/pass_sparse.c). */
+typedef struct mc_q_choice {
+    int32_t sparse;
+    double cost;    /* of the dense kernel's time, as a factor */
+    char note[128]; /* for explain; "" */
+} mc_q_choice;
+mc_q_choice mc_q_choose(const mc_node *n, const mc_q_layout *l, const int8_t *w, double rows);
 
 /* Packs the constant input `index` for the tier in effect; out: [groups]. */
 int32_t mc_q_pack(const mc_cpu_step *s, int32_t index, const mc_q_layout *l, mc_q_matrix *out);
@@ -69,7 +91,7 @@ typedef struct mc_q_tile {
     uint8_t *scratch;
 } mc_q_tile;
 
-uint64_t mc_q_tile_scratch(const mc_kernels *k, const mc_qgemm_shape *s, int64_t m, const mc_q_finish *f);
+uint64_t mc_q_tile_scratch(const mc_kernels *k, const mc_q_matrix *w, int64_t m, const mc_q_finish *f);
 void mc_q_tile_run(const mc_q_tile *t);
 /* LayerNormalization of rows in place; then, if out is quantized, they become rows of out (ld elements apart). */
 void mc_q_normalise(const mc_kernels *k, const mc_norm_f32 *norm, const mc_qout *out, int64_t ld);
@@ -83,6 +105,8 @@ float mc_q_tensor_scale(const mc_cpu_step *s, const mcomp_run_args *a, const flo
 
 /* Estimated microseconds on one thread; name: "<name>:<tier>". Returns 1. */
 int32_t mc_q_claim(mcomp_claim *c, const char *name, double macs, double bytes);
+/* The same of a product with constant weights; "_sparse4x1" is added to the name where they will be packed so. */
+int32_t mc_q_claim_product(mcomp_claim *c, const char *name, const mc_q_choice *choice, double macs, double bytes);
 /* Elements of a type, symbols counting 128. */
 double mc_q_guess(const mc_type *t);
 int mc_q_is_byte(const mc_type *t); /* u8 or s8 */

@@ -44,6 +44,42 @@ START_TEST(linear)
 }
 END_TEST
 
+#define S4X1(seed, trans, k, n) pruned(seed, trans, k, n) /* weights [k, n], or [n, k], a quarter of the 4x1 blocks kept */
+static mc_tensor *pruned(uint64_t seed, int trans, int64_t k, int64_t n)
+{
+    const int64_t dims[] = {trans ? n : k, trans ? k : n};
+    mc_tensor *t = bytes(MCOMP_I8, dims, 2, seed);
+    for (int64_t i = 0; i < k; i++)
+        for (int64_t j = 0; j < n; j++) {
+            uint64_t block = (uint64_t)(i * 7919 + j / 4 * 104729) + seed * 31;
+            if (mc_test_random(&block) > -0.5f) ((int8_t *)t->data)[trans ? j * k + i : i * n + j] = 0;
+        }
+    return t;
+}
+
+/* The sparse kernel, for weights that are pruned and for such as are not. */
+START_TEST(sparse)
+{
+    static const int shapes[][3] = {{1, 7, 5}, {1, 768, 300}, {33, 64, 100}, {128, 48, 533}, {300, 40, 70}, {8, 384, 96}, {65, 1030, 17}, {16, 96, 700}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const int m = shapes[i][0], k = shapes[i][1], n = shapes[i][2];
+        CHECK("qgemm_sparse4x1", "QLinear", X "sparse=1", 6, U8(1, m, k), S4X1(2, 0, k, n), SCALES(3, n));
+        CHECK("qgemm_sparse4x1", "QLinear", XS Y "sparse=1 trans_w=1 act='relu'", 14, S8(1, 1, m, k), S4X1(2, 1, k, n), SCALES(3, n), F(4, n));
+        CHECK("qgemm_sparse4x1", "QLinear", X YS "sparse=1 act='gelu'", 14, F(1, m, k), S8(2, k, n), SCALES(3, n), F(4, n));
+        CHECK("qgemm_sparse4x1", "QLinear", "sparse=1 mode='token' ln_eps=0.001f", 14 + 96, F(1, m, k), S4X1(2, 0, k, n), SCALES(3, n), F(4, n), F(5, m, n), F(6, n), F(7, n));
+        CHECK("qgemm_sparse4x1", "QLinear", "sparse=1 mode='tensor' post_act='tanh' trans_w=1", 14, F(1, m, k), S4X1(2, 1, k, n), SCALES(3, n), F(4, n), F(5, m, n));
+        CHECK("qgemm_sparse4x1", "QLinear", X Y "sparse=1 r_scale=0.03f r_zp=7 r_dtype=3 ln_eps=0.001f", 14 + 96, U8(1, m, k), S4X1(2, 0, k, n), SCALES(3, n), F(4, n), S8(5, m, n), F(6, n), F(7, n));
+        CHECK("qgemm:", "QLinear", X "sparse=-1", 6, U8(1, m, k), S4X1(2, 0, k, n), SCALES(3, n));
+    }
+    CHECK("qgemm_s32_sparse4x1", "MatMulInteger", "sparse=1", 2, U8(1, 3, 17, 64), S4X1(2, 0, 64, 33));
+    CHECK("qgemm_s32_sparse4x1", "MatMulInteger", "sparse=1", 2 + 8, U8(1, 70, 37), U8(2, 37, 200), U8(3, 1), U8(4, 1));
+    CHECK("qconv_sparse4x1", "QConv", X Y "sparse=1 strides=[2,2]", 14, U8(1, 2, 9, 7, 8), S8(2, 20, 8, 1, 1), SCALES(3, 20), F(4, 20));
+    CHECK("qconv_sparse4x1", "QConv", XS YS "sparse=1 pads=[1,1,1,1]", 14, S8(1, 2, 9, 7, 8), S8(2, 70, 8, 3, 3), SCALES(3, 70), F(4, 70));
+    CHECK("qconv_sparse4x1", "QConv", X Y "sparse=1 pads=[1,1,1,1] group=4", 6, U8(1, 2, 9, 11, 12), S8(2, 20, 3, 3, 3), SCALES(3, 20));
+    CHECK("qconv_sparse4x1", "QConv", Y "sparse=1 pads=[1,1,1,1]", 6, U8(1, 2, 9, 11, 12), S8(2, 20, 12, 3, 3), SCALES(3, 20), NULL, NULL, SCALES(6, 1), U8(7, 1));
+}
+END_TEST
+
 START_TEST(conv)
 {
     CHECK("qconv", "QConv", X, 6, U8(1, 2, 9, 7, 8), S8(2, 20, 8, 1, 1), SCALES(3, 20));
@@ -133,6 +169,7 @@ int main(void)
     TCase *t = tcase_create("implementations");
     const int n = (int)mc_cpu_isa_max() + 1;
     tcase_add_loop_test(t, linear, 0, n);
+    tcase_add_loop_test(t, sparse, 0, n);
     tcase_add_loop_test(t, conv, 0, n);
     tcase_add_loop_test(t, depthwise, 0, n);
     tcase_add_loop_test(t, pools, 0, n);

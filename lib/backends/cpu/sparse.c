@@ -1,0 +1,119 @@
+/* Dense or sparse: looks at the constant weights of an integer product and estimates both kernels.
+ *
+ * Both give the same bits, so the choice is about time only, and it depends on nothing but the weights, the rows of the plan and
+ * the CPU's tier: the same model gets the same kernels on every start. The rates are measured (docs/sparse.md). */
+#include "backends/cpu/qgemm.h"
+
+#include <stdio.h>
+
+#define STRIP MC_SPARSE_STRIP
+#define SAMPLE 16         /* one line of weights in so many is looked at first */
+#define FEW_ZEROS 0.25    /* and if fewer are zero there, that is all */
+#define MANY_ROWS 32.0    /* from here on lanes are full */
+#define GAIN 0.95         /* sparse must be so much faster to be chosen */
+
+/* What one core does, by tier. Dense and sparse: GMAC/s with many rows and with one; sparse counts the blocks that are there. */
+typedef struct rates {
+    double dense_many, dense_one, sparse_many, sparse_one;
+    double line_ns; /* sparse: bringing a sum back to its row */
+} rates;
+static const rates by_tier[MC_ISA_COUNT] = {
+    {2.0, 2.0, 1.0, 1.0, 0.0}, {78.0, 20.0, 60.0, 3.0, 0.1}, {116.0, 20.0, 80.0, 3.0, 0.1},
+    {350.0, 50.0, 190.0, 3.0, 0.1}, {1500.0, 50.0, 190.0, 3.0, 0.1},
+};
+
+/* ---- counting ---- */
+
+typedef struct count {
+    int64_t blocks, empty;  /* 4x1 blocks, and those of zeros */
+    int64_t weights, zeros;
+} count;
+
+static int64_t zero_bytes(uint32_t v)
+{
+    const uint32_t low = 0x7f7f7f7fu;
+    return __builtin_popcount(~(((v & low) + low) | v | low)); /* one bit for each zero byte */
+}
+
+/* Blocks of a line [n] of four neighbours each (B is [K, N]). */
+static void count_line(count *c, const int8_t *w, int64_t n, uint32_t flip)
+{
+    for (int64_t j = 0; j < n; j += STRIP) {
+        const size_t have = n - j < STRIP ? (size_t)(n - j) : STRIP;
+        uint32_t v = flip; /* what is missing counts as zero weights and is taken off below */
+        memcpy(&v, w + j, have);
+        v ^= flip;
+        c->empty += v == 0;
+        c->zeros += zero_bytes(v) - (int64_t)(STRIP - have);
+    }
+    c->blocks += (n + STRIP - 1) / STRIP;
+    c->weights += n;
+}
+
+/* Blocks of up to four rows [rows][k] that lie one after another (B is [N, K]). */
+static void count_rows(count *c, const int8_t *w, int64_t rows, int64_t k, uint32_t flip)
+{
+    for (int64_t i = 0; i < k; i += 4) {
+        const size_t have = k - i < 4 ? (size_t)(k - i) : 4;
+        uint32_t all = 0;
+        for (int64_t r = 0; r < rows; r++) {
+            uint32_t v = flip;
+            memcpy(&v, w + r * k + i, have);
+            v ^= flip;
+            all |= v;
+            c->zeros += zero_bytes(v) - (int64_t)(4 - have);
+        }
+        c->empty += zero_bytes(all) - (int64_t)(4 - have);
+    }
+    c->blocks += k;
+    c->weights += rows * k;
+}
+
+/* Every step-th line, or strip of rows. */
+static count count_every(const mc_q_layout *l, const int8_t *w, int64_t step)
+{
+    const int64_t depth = l->channels * l->kh * l->kw;
+    const uint32_t flip = l->flip * 0x01010101u;
+    count c = {0};
+    if (l->order == MC_Q_KN) {
+        for (int64_t k = 0; k < depth; k += step) count_line(&c, w + k * l->n, l->n, flip);
+        return c;
+    }
+    for (int64_t g = 0; g < l->groups; g++)
+        for (int64_t j = 0; j < l->n; j += STRIP * step)
+            count_rows(&c, w + (g * l->n + j) * depth, l->n - j < STRIP ? l->n - j : STRIP, depth, flip);
+    return c;
+}
+
+/* ---- choosing ---- */
+
+/* Rate at m rows: from that of one row to that of many. */
+static double rate(double one, double many, double m)
+{
+    const double at = m * one;
+    return at < many ? at : many;
+}
+
+mc_q_choice mc_q_choose(const mc_node *n, const mc_q_layout *l, const int8_t *w, double rows)
+{
+    const int64_t depth = l->channels * l->kh * l->kw, forced = mc_attr_i(n, "sparse", 0);
+    const rates *r = &by_tier[mc_cpu_isa()];
+    mc_q_choice out = {.cost = 1.0};
+    if (depth > MC_SPARSE_MAX_K || forced < 0) return out;
+    count c = count_every(l, w, SAMPLE);
+    if (!forced && (double)c.zeros < FEW_ZEROS * (double)c.weights) return out;
+    c = count_every(l, w, 1);
+    const double kept = (double)(c.blocks - c.empty) / (double)c.blocks, zeros = (double)c.zeros / (double)c.weights;
+    const double dense = (double)depth / rate(r->dense_one, r->dense_many, rows);
+    const double sparse = (double)depth * kept / rate(r->sparse_one, r->sparse_many, rows) + r->line_ns;
+    out.sparse = forced > 0 || sparse < GAIN * dense;
+    if (out.sparse) {
+        out.cost = sparse / dense;
+        snprintf(out.note, sizeof out.note, "%.0f %% of its 4x1 blocks kept", 100.0 * kept);
+    } else if (1.0 - kept > 0.5 * zeros) {
+        snprintf(out.note, sizeof out.note, "%.0f %% of its 4x1 blocks kept: dense is faster for this size", 100.0 * kept);
+    } else if (zeros >= 0.5) {
+        snprintf(out.note, sizeof out.note, "%.0f %% unstructured zeros: smaller file, not faster", 100.0 * zeros);
+    }
+    return out;
+}

@@ -1,0 +1,50 @@
+/* 4x1 sparse integer GEMM with AVX-512 VNNI: groups of 64 rows, the last of up to 32 rows in 256-bit vectors. vpdpbusd adds four
+ * products to a 32-bit lane without saturation. */
+#include "kernels/rows.h"
+#include "kernels/sparse_pack.h"
+#include "kernels/x86/sparse_zmm.h"
+
+#define PASSES 1
+#define vec_dot _mm512_dpbusd_epi32
+#include "kernels/x86/sparse_tokens_body.h"
+#include "kernels/x86/sparse_undef.h"
+
+#include "kernels/x86/sparse_ymm.h"
+#define PASSES 2
+#define vec_dot _mm256_dpbusd_epi32
+#include "kernels/x86/sparse_tokens_body.h"
+#include "kernels/x86/sparse_undef.h"
+
+#define ROWS 64
+#define HALF 32
+
+uint64_t mc_k_sparse_packed_bytes_avx512_vnni(const mc_qgemm_shape *s, const int8_t *w) { return sparse_packed_bytes(s, w, 0); }
+void mc_k_sparse_pack_avx512_vnni(const mc_qgemm_shape *s, const int8_t *w, void *out, int32_t *colsum) { sparse_pack(s, w, 0, out, colsum); }
+
+uint64_t mc_k_sparse_loaded_bytes_avx512_vnni(const mc_qgemm_shape *s, int64_t m)
+{
+    return (uint64_t)((m + ROWS - 1) / ROWS * ROWS * sparse_depth(s));
+}
+
+static inline int64_t rows_of(const mc_qgemm_tile *t, int64_t first) { return t->m - first < ROWS ? t->m - first : ROWS; }
+
+void mc_k_sparse_load_avx512_vnni(const mc_qgemm_tile *t)
+{
+    for (int64_t i = 0; i < t->m; i += ROWS) {
+        const int64_t rows = rows_of(t, i);
+        uint8_t *lines = (uint8_t *)t->loaded + i * sparse_depth(&t->shape);
+        if (rows > HALF) load_group_zmm(t, i, rows, 0, lines);
+        else load_group_ymm(t, i, rows, rows <= HALF / 2, lines);
+    }
+}
+
+void mc_k_sparse_gemm_avx512_vnni(const mc_qgemm_tile *t)
+{
+    for (int64_t col = 0; col < t->cols; col += MC_QGEMM_LANES)
+        for (int64_t i = 0; i < t->m; i += ROWS) {
+            const int64_t rows = rows_of(t, i);
+            const uint8_t *lines = (const uint8_t *)t->loaded + i * sparse_depth(&t->shape);
+            if (rows > HALF) panel_zmm(t, lines, i, rows, 0, col);
+            else panel_ymm(t, lines, i, rows, rows <= HALF / 2, col);
+        }
+}

@@ -1,0 +1,19 @@
+/* x86/sparse_undef.h - ends a use of sparse_tokens_body.h, so that another width may follow. */
+#undef NAME
+#undef LINE_SCALE
+#undef PASSES
+#undef vec
+#undef vec_load
+#undef vec_store
+#undef vec_row
+#undef vec_lines
+#undef vec_quad
+#undef vec_lo8
+#undef vec_hi8
+#undef vec_lo16
+#undef vec_hi16
+#undef vec_lo32
+#undef vec_hi32
+#undef vec_lo64
+#undef vec_hi64
+#undef vec_dot
