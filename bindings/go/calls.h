@@ -105,6 +105,30 @@ static inline int32_t go_mcomp_context_threads(mcgo_error *error_out, const mcom
     return mcgo_leave(error_out, outer, mcomp_context_threads(ctx));
 }
 
+static inline int32_t go_mcomp_cost_compute(mcgo_error *error_out, mcomp_cost_result *out, const mcomp_cost_options *o)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_cost_compute(out, o));
+}
+
+static inline int32_t go_mcomp_cost_json(mcgo_error *error_out, char *out, uint64_t *bytes, uint64_t capacity, const mcomp_cost_options *o)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_cost_json(out, bytes, capacity, o));
+}
+
+static inline int32_t go_mcomp_cost_options_init(mcgo_error *error_out, mcomp_cost_options *o, uint32_t size)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_cost_options_init(o, size));
+}
+
+static inline int32_t go_mcomp_cost_set(mcgo_error *error_out, mcomp_cost_options *o, const char *key, double value)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_cost_set(o, key, value));
+}
+
 static inline int32_t go_mcomp_dataset_create(mcgo_error *error_out, mcomp_dataset **out, mcomp_context *ctx, const mcomp_graph *g, int64_t samples, mcomp_fetch_fn fetch, void *payload)
 {
     uintptr_t outer = mcgo_enter();
@@ -523,6 +547,42 @@ static inline int32_t go_mcomp_recipe_schema(mcgo_error *error_out, uint64_t *ne
 {
     uintptr_t outer = mcgo_enter();
     return mcgo_leave(error_out, outer, mcomp_recipe_schema(needed, text, bytes));
+}
+
+static inline int32_t go_mcomp_report_add(mcgo_error *error_out, mcomp_report *r, const char *json, uint64_t bytes, const char *name)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_report_add(r, json, bytes, name));
+}
+
+static inline int32_t go_mcomp_report_add_file(mcgo_error *error_out, mcomp_report *r, const char *path)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_report_add_file(r, path));
+}
+
+static inline int32_t go_mcomp_report_check(mcgo_error *error_out, int32_t *holds, mcomp_report *r, const char *expression)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_report_check(holds, r, expression));
+}
+
+static inline int32_t go_mcomp_report_create(mcgo_error *error_out, mcomp_report **out, mcomp_context *ctx)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_report_create(out, ctx));
+}
+
+static inline int32_t go_mcomp_report_save(mcgo_error *error_out, mcomp_report *r, const char *path, const char *format, int32_t overwrite)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_report_save(r, path, format, overwrite));
+}
+
+static inline int32_t go_mcomp_report_text(mcgo_error *error_out, const char **text, uint64_t *bytes, mcomp_report *r, const char *format)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_report_text(text, bytes, r, format));
 }
 
 static inline int32_t go_mcomp_save_options_init(mcgo_error *error_out, mcomp_save_options *o, uint32_t size)

@@ -816,6 +816,113 @@ func (o *QuantizedNode) from(c *C.mcomp_quantized_node) {
 	o.Slower = int32(c.slower)
 }
 
+// CostOptions is mcomp_cost_options: what is zero is the default.
+type CostOptions struct {
+	Instances       float64
+	AfterInstances  float64
+	UsdPerHour      float64
+	AfterUsdPerHour float64
+	PeakRps         float64
+	Throughput      float64
+	AfterThroughput float64
+	P50Ms           float64
+	AfterP50Ms      float64
+	Workers         float64
+	AfterWorkers    float64
+	Utilization     float64
+	MinInstances    float64
+	Hours           float64
+	FixedUsd        float64
+	AfterFixedUsd   float64
+	RetrainingUsd   float64
+	EngineeringUsd  float64
+	TrainingUsd     float64
+	RequestsPerDay  float64
+	AccuracyDrop    float64
+	UsdPerError     float64
+	MaxDrop         float64
+	MaxP50Ms        float64
+	Samples         float64
+}
+
+func (o CostOptions) c(m *memory) (*C.mcomp_cost_options, error) {
+	c := new(C.mcomp_cost_options)
+	if err := m.check(C.go_mcomp_cost_options_init(m.error(), c, C.uint32_t(unsafe.Sizeof(*c))), "mcomp_cost_options_init"); err != nil {
+		return nil, err
+	}
+	c.instances = C.double(o.Instances)
+	c.after_instances = C.double(o.AfterInstances)
+	c.usd_per_hour = C.double(o.UsdPerHour)
+	c.after_usd_per_hour = C.double(o.AfterUsdPerHour)
+	c.peak_rps = C.double(o.PeakRps)
+	c.throughput = C.double(o.Throughput)
+	c.after_throughput = C.double(o.AfterThroughput)
+	c.p50_ms = C.double(o.P50Ms)
+	c.after_p50_ms = C.double(o.AfterP50Ms)
+	c.workers = C.double(o.Workers)
+	c.after_workers = C.double(o.AfterWorkers)
+	c.utilization = C.double(o.Utilization)
+	c.min_instances = C.double(o.MinInstances)
+	c.hours = C.double(o.Hours)
+	c.fixed_usd = C.double(o.FixedUsd)
+	c.after_fixed_usd = C.double(o.AfterFixedUsd)
+	c.retraining_usd = C.double(o.RetrainingUsd)
+	c.engineering_usd = C.double(o.EngineeringUsd)
+	c.training_usd = C.double(o.TrainingUsd)
+	c.requests_per_day = C.double(o.RequestsPerDay)
+	c.accuracy_drop = C.double(o.AccuracyDrop)
+	c.usd_per_error = C.double(o.UsdPerError)
+	c.max_drop = C.double(o.MaxDrop)
+	c.max_p50_ms = C.double(o.MaxP50Ms)
+	c.samples = C.double(o.Samples)
+	return c, m.failed
+}
+
+// CostResult is mcomp_cost_result.
+type CostResult struct {
+	InstancesBefore      float64
+	InstancesAfter       float64
+	NeededBefore         float64
+	NeededAfter          float64
+	UtilizationBefore    float64
+	UtilizationAfter     float64
+	MonthlyBefore        float64
+	MonthlyAfter         float64
+	SavingUsd            float64
+	SavingPercent        float64
+	SavingPriceUsd       float64
+	SavingInstancesUsd   float64
+	PerMillionBefore     float64
+	PerMillionAfter      float64
+	ErrorUsd             float64
+	BreakEvenUsdPerError float64
+	NetSavingUsd         float64
+	OneOffUsd            float64
+	PaybackMonths        float64
+}
+
+func (o *CostResult) from(c *C.mcomp_cost_result) {
+	o.InstancesBefore = float64(c.instances_before)
+	o.InstancesAfter = float64(c.instances_after)
+	o.NeededBefore = float64(c.needed_before)
+	o.NeededAfter = float64(c.needed_after)
+	o.UtilizationBefore = float64(c.utilization_before)
+	o.UtilizationAfter = float64(c.utilization_after)
+	o.MonthlyBefore = float64(c.monthly_before)
+	o.MonthlyAfter = float64(c.monthly_after)
+	o.SavingUsd = float64(c.saving_usd)
+	o.SavingPercent = float64(c.saving_percent)
+	o.SavingPriceUsd = float64(c.saving_price_usd)
+	o.SavingInstancesUsd = float64(c.saving_instances_usd)
+	o.PerMillionBefore = float64(c.per_million_before)
+	o.PerMillionAfter = float64(c.per_million_after)
+	o.ErrorUsd = float64(c.error_usd)
+	o.BreakEvenUsdPerError = float64(c.break_even_usd_per_error)
+	o.NetSavingUsd = float64(c.net_saving_usd)
+	o.OneOffUsd = float64(c.one_off_usd)
+	o.PaybackMonths = float64(c.payback_months)
+}
+
 // RecipeOptions is mcomp_recipe_options: what is zero is the default.
 type RecipeOptions struct {
 	Outside int32

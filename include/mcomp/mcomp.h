@@ -11,6 +11,7 @@
 #include <mcomp/pruner.h>
 #include <mcomp/quantizer.h>
 #include <mcomp/build.h>
+#include <mcomp/report.h>
 #include <mcomp/trainer.h>
 #include <mcomp/recipe.h>
 #include <mcomp/session.h>

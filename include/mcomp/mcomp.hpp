@@ -390,6 +390,7 @@ public:
 } // namespace mcomp
 
 #include <mcomp/recipe.hpp>
+#include <mcomp/report.hpp>
 #include <mcomp/train.hpp>
 
 #endif

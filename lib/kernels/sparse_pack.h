@@ -74,20 +74,20 @@ static inline int64_t sparse_pair_up(const mc_qgemm_shape *s, const int8_t *w, i
     return used;
 }
 
-/* Order of a strip's inputs in its quads, NONE in the gaps; returns the number of quads. order: [2 * MC_SPARSE_MAX_K + 4]. */
+/* Order of a strip's inputs in its quads, NONE in the gaps; returns the number of quads. order: [2 * MC_SPARSE_MAX_K + 8]. */
 static inline int64_t sparse_order(const mc_qgemm_shape *s, const int8_t *w, int64_t strip, int paired, uint16_t *order)
 {
     uint16_t k[MC_SPARSE_MAX_K];
     int64_t n = sparse_inputs(s, w, strip, paired ? k : order);
     if (paired) n = sparse_pair_up(s, w, strip, k, n, order);
-    for (; n % 4 != 0; n++) order[n] = MC_SPARSE_NONE;
+    for (; n % 8 != 0; n++) order[n] = MC_SPARSE_NONE;
     return n / 4;
 }
 
 /* Bytes of starts and quads. */
 static inline uint64_t sparse_packed_bytes(const mc_qgemm_shape *s, const int8_t *w, int paired)
 {
-    uint16_t order[2 * MC_SPARSE_MAX_K + 4];
+    uint16_t order[2 * MC_SPARSE_MAX_K + 8];
     int64_t quads = 0;
     for (int64_t j = 0; j < sparse_strips(s); j++) quads += sparse_order(s, w, j, paired, order);
     return (uint64_t)(sparse_starts_bytes(s) + quads * (int64_t)sizeof(mc_sparse_quad));
@@ -95,7 +95,7 @@ static inline uint64_t sparse_packed_bytes(const mc_qgemm_shape *s, const int8_t
 
 static inline void sparse_pack(const mc_qgemm_shape *s, const int8_t *w, int paired, void *out, int32_t *colsum)
 {
-    uint16_t order[2 * MC_SPARSE_MAX_K + 4];
+    uint16_t order[2 * MC_SPARSE_MAX_K + 8];
     uint32_t *start = out;
     mc_sparse_quad *q = (mc_sparse_quad *)(void *)((uint8_t *)out + sparse_starts_bytes(s));
     int64_t total = 0;

@@ -67,6 +67,13 @@ static int32_t prune_result(void *o)
     return status;
 }
 static int32_t fit_again(void *o) { return mcomp_trainer_fit(o, trainer, data, data); } /* every epoch is done: at once */
+static int32_t cost_result(void *o)
+{
+    mcomp_cost_options all;
+    NEED(mcomp_cost_options_init(&all, sizeof all));
+    all.instances = 8;
+    return mcomp_cost_compute(o, &all);
+}
 static int32_t error_record(void *o)
 {
     mcomp_graph *none = NULL;
@@ -96,6 +103,7 @@ static const struct {
     {"prune_site", prune_site, sizeof(mcomp_prune_site), 4},
     {"prune_result", prune_result, sizeof(mcomp_prune_result), 4},
     {"train_result", fit_again, sizeof(mcomp_train_result), 4},
+    {"cost_result", cost_result, sizeof(mcomp_cost_result), 4},
     {"error", error_record, sizeof(mcomp_error), 8},
 };
 
@@ -142,6 +150,7 @@ OPTIONS(session, mcomp_session *s, mcomp_session_destroy(s), mcomp_session_creat
 OPTIONS(distiller, mcomp_distiller *d, mcomp_distiller_destroy(d), mcomp_distiller_create(&d, ctx, model, o))
 OPTIONS(pruner, mcomp_pruner *p, mcomp_pruner_destroy(p), mcomp_pruner_create(&p, ctx, model, o))
 OPTIONS(recipe, mcomp_recipe *r, mcomp_recipe_destroy(r), mcomp_recipe_load(&r, "/no/such/recipe.yaml", o))
+OPTIONS(cost, mcomp_cost_result *r, (void)r, mcomp_cost_compute(&(mcomp_cost_result){.size = sizeof *r}, o))
 OPTIONS(trainer, mcomp_trainer *t, mcomp_trainer_destroy(t), mcomp_trainer_create(&t, ctx, model, o))
 
 static const struct {
@@ -161,6 +170,7 @@ static const struct {
     {"distiller", init_distiller, use_distiller, sizeof(mcomp_distiller_options), MCOMP_OK},
     {"pruner", init_pruner, use_pruner, sizeof(mcomp_pruner_options), MCOMP_OK},
     {"recipe", init_recipe, use_recipe, sizeof(mcomp_recipe_options), MCOMP_PATH},
+    {"cost", init_cost, use_cost, sizeof(mcomp_cost_options), MCOMP_OK},
     {"trainer", init_trainer, use_trainer, sizeof(mcomp_trainer_options), MCOMP_OK},
 };
 

@@ -494,6 +494,64 @@ class mcomp_quantized_node(Structure):
     ]
 
 
+class mcomp_cost_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("reserved", c_int32),
+        ("instances", c_double),
+        ("after_instances", c_double),
+        ("usd_per_hour", c_double),
+        ("after_usd_per_hour", c_double),
+        ("peak_rps", c_double),
+        ("throughput", c_double),
+        ("after_throughput", c_double),
+        ("p50_ms", c_double),
+        ("after_p50_ms", c_double),
+        ("workers", c_double),
+        ("after_workers", c_double),
+        ("utilization", c_double),
+        ("min_instances", c_double),
+        ("hours", c_double),
+        ("fixed_usd", c_double),
+        ("after_fixed_usd", c_double),
+        ("retraining_usd", c_double),
+        ("engineering_usd", c_double),
+        ("training_usd", c_double),
+        ("requests_per_day", c_double),
+        ("accuracy_drop", c_double),
+        ("usd_per_error", c_double),
+        ("max_drop", c_double),
+        ("max_p50_ms", c_double),
+        ("samples", c_double),
+    ]
+
+
+class mcomp_cost_result(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("reserved", c_int32),
+        ("instances_before", c_double),
+        ("instances_after", c_double),
+        ("needed_before", c_double),
+        ("needed_after", c_double),
+        ("utilization_before", c_double),
+        ("utilization_after", c_double),
+        ("monthly_before", c_double),
+        ("monthly_after", c_double),
+        ("saving_usd", c_double),
+        ("saving_percent", c_double),
+        ("saving_price_usd", c_double),
+        ("saving_instances_usd", c_double),
+        ("per_million_before", c_double),
+        ("per_million_after", c_double),
+        ("error_usd", c_double),
+        ("break_even_usd_per_error", c_double),
+        ("net_saving_usd", c_double),
+        ("one_off_usd", c_double),
+        ("payback_months", c_double),
+    ]
+
+
 class mcomp_recipe_options(Structure):
     _fields_ = [
         ("size", c_uint32),
@@ -560,6 +618,14 @@ FUNCTIONS = {
     "mcomp_context_options_init": (c_int32, [POINTER(mcomp_context_options), c_uint32]),
     # int32_t mcomp_context_threads(const mcomp_context *ctx)
     "mcomp_context_threads": (c_int32, [c_void_p]),
+    # int32_t mcomp_cost_compute(mcomp_cost_result *out, const mcomp_cost_options *o)
+    "mcomp_cost_compute": (c_int32, [POINTER(mcomp_cost_result), POINTER(mcomp_cost_options)]),
+    # int32_t mcomp_cost_json(char *out, uint64_t *bytes, uint64_t capacity, const mcomp_cost_options *o)
+    "mcomp_cost_json": (c_int32, [c_void_p, POINTER(c_uint64), c_uint64, POINTER(mcomp_cost_options)]),
+    # int32_t mcomp_cost_options_init(mcomp_cost_options *o, uint32_t size)
+    "mcomp_cost_options_init": (c_int32, [POINTER(mcomp_cost_options), c_uint32]),
+    # int32_t mcomp_cost_set(mcomp_cost_options *o, const char *key, double value)
+    "mcomp_cost_set": (c_int32, [POINTER(mcomp_cost_options), c_char_p, c_double]),
     # int64_t mcomp_dataset_count(const mcomp_dataset *d)
     "mcomp_dataset_count": (c_int64, [c_void_p]),
     # int32_t mcomp_dataset_create(mcomp_dataset **out, mcomp_context *ctx, const mcomp_graph *g, int64_t samples, mcomp_fetch_fn fetch, void *payload)
@@ -732,6 +798,20 @@ FUNCTIONS = {
     "mcomp_recipe_parse": (c_int32, [POINTER(c_void_p), c_char_p, c_uint64, c_char_p, c_char_p, POINTER(mcomp_recipe_options)]),
     # int32_t mcomp_recipe_schema(uint64_t *needed, char *text, uint64_t bytes)
     "mcomp_recipe_schema": (c_int32, [POINTER(c_uint64), c_void_p, c_uint64]),
+    # int32_t mcomp_report_add(mcomp_report *r, const char *json, uint64_t bytes, const char *name)
+    "mcomp_report_add": (c_int32, [c_void_p, c_char_p, c_uint64, c_char_p]),
+    # int32_t mcomp_report_add_file(mcomp_report *r, const char *path)
+    "mcomp_report_add_file": (c_int32, [c_void_p, c_char_p]),
+    # int32_t mcomp_report_check(int32_t *holds, mcomp_report *r, const char *expression)
+    "mcomp_report_check": (c_int32, [POINTER(c_int32), c_void_p, c_char_p]),
+    # int32_t mcomp_report_create(mcomp_report **out, mcomp_context *ctx)
+    "mcomp_report_create": (c_int32, [POINTER(c_void_p), c_void_p]),
+    # void mcomp_report_destroy(mcomp_report *r)
+    "mcomp_report_destroy": (None, [c_void_p]),
+    # int32_t mcomp_report_save(mcomp_report *r, const char *path, const char *format, int32_t overwrite)
+    "mcomp_report_save": (c_int32, [c_void_p, c_char_p, c_char_p, c_int32]),
+    # int32_t mcomp_report_text(const char **text, uint64_t *bytes, mcomp_report *r, const char *format)
+    "mcomp_report_text": (c_int32, [POINTER(c_char_p), POINTER(c_uint64), c_void_p, c_char_p]),
     # int32_t mcomp_save_options_init(mcomp_save_options *o, uint32_t size)
     "mcomp_save_options_init": (c_int32, [POINTER(mcomp_save_options), c_uint32]),
     # int32_t mcomp_session_create(mcomp_session **out, mcomp_context *ctx, const mcomp_graph *g, const mcomp_session_options *options)

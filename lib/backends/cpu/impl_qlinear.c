@@ -6,8 +6,8 @@ enum { STATIC, TOKEN, TENSOR };
 
 #define COLUMNS 48  /* column tasks are multiples of this */
 #define MAX_ROWS 64 /* most rows of a tile */
-#define SPARSE_TASKS 8      /* about so many tasks of a sparse product */
-#define SPARSE_COLUMNS 240  /* and so many columns in one at least */
+#define SPARSE_TASKS 4      /* about so many tasks of a sparse product */
+#define SPARSE_COLUMNS 384  /* and so many columns in one at least */
 
 typedef struct linear {
     int32_t mode, copy;  /* copy: rows are copied (signed bytes, or K no multiple of 4) or quantized into scratch */

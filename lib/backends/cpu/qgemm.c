@@ -3,7 +3,8 @@
 
 #include <stdio.h>
 
-#define BLOCK_COLS 96 /* columns whose sums stay in L1: twice three panels of the VNNI register tile */
+#define BLOCK_COLS 96  /* columns whose sums stay in L1: twice three panels of the VNNI register tile */
+#define SPARSE_COLS 32 /* the same for as many rows of a sparse product, whose lines of the left operand want L1 too */
 
 static void nothing(const mc_qgemm_tile *t) { (void)t; }
 
@@ -220,9 +221,10 @@ void mc_q_tile_run(const mc_q_tile *t)
     if (f->layernorm) e.out.quantized = 0;
     e.out.ld = ld_rows;
     p.load(&g);
+    const int64_t block = t->w->sparse && t->m > SPARSE_COLS ? SPARSE_COLS : BLOCK_COLS;
     for (g.n0 = t->n0; g.n0 < end; g.n0 += g.cols) {
         const int64_t left = end - g.n0, channel = t->channel0 + g.n0;
-        g.cols = left <= BLOCK_COLS + MC_QGEMM_LANES ? left : BLOCK_COLS;
+        g.cols = left <= block + MC_QGEMM_LANES ? left : block;
         g.ld_acc = e.ld_acc = mc_q_padded(g.cols);
         p.gemm(&g);
         e.n = g.cols;

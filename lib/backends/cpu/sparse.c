@@ -9,17 +9,27 @@
 #define STRIP MC_SPARSE_STRIP
 #define SAMPLE 16         /* one line of weights in so many is looked at first */
 #define FEW_ZEROS 0.25    /* and if fewer are zero there, that is all */
-#define MANY_ROWS 32.0    /* from here on lanes are full */
-#define GAIN 0.95         /* sparse must be so much faster to be chosen */
+#define GAIN 0.95         /* of the dense kernel's time: what sparse must stay below to be chosen */
+#define HOT_BYTES (1 << 20) /* weights up to this are taken to be in L2 */
+#define DENSE_ROWS 32         /* weights are read once a tile of so many rows */
 
-/* What one core does, by tier. Dense and sparse: GMAC/s with many rows and with one; sparse counts the blocks that are there. */
+/* What one core does, by tier, measured with bench_sparse. GMAC/s where the operands are near; bytes a nanosecond that weights come
+ * with from L2 (hot) and from L3 (cold), which is what bounds few rows. Rates of the sparse kernel count the blocks that are there. */
 typedef struct rates {
-    double dense_many, dense_one, sparse_many, sparse_one;
-    double line_ns; /* sparse: bringing a sum back to its row */
+    double dense, hot, cold;
+    int32_t dense_lanes;   /* rows are padded to this */
+    int32_t few;           /* up to so many rows the sparse kernel has columns in its lanes, */
+    double sparse_few;     /* at this rate, */
+    double one_hot, one_cold; /* but no more than this for each row; */
+    int32_t lanes;         /* beyond, rows are padded to this */
+    double sparse, output; /* and at this rate; nanoseconds for bringing a sum back to its row */
 } rates;
 static const rates by_tier[MC_ISA_COUNT] = {
-    {2.0, 2.0, 1.0, 1.0, 0.0}, {78.0, 20.0, 60.0, 3.0, 0.1}, {116.0, 20.0, 80.0, 3.0, 0.1},
-    {350.0, 50.0, 190.0, 3.0, 0.1}, {1500.0, 50.0, 190.0, 3.0, 0.1},
+    {2.0, 100.0, 100.0, 1, 0, 1.0, 100.0, 100.0, 1, 1.0, 0.0},
+    {95.0, 22.0, 17.0, 16, 4, 40.0, 13.0, 10.0, 16, 75.0, 0.25},
+    {130.0, 22.0, 17.0, 16, 4, 40.0, 13.0, 10.0, 16, 110.0, 0.2},
+    {360.0, 130.0, 32.0, 1, 12, 150.0, 45.0, 24.0, 32, 250.0, 0.17},
+    {1150.0, 75.0, 26.0, 1, 12, 150.0, 45.0, 24.0, 32, 250.0, 0.17},
 };
 
 /* ---- counting ---- */
@@ -87,11 +97,21 @@ static count count_every(const mc_q_layout *l, const int8_t *w, int64_t step)
 
 /* ---- choosing ---- */
 
-/* Rate at m rows: from that of one row to that of many. */
-static double rate(double one, double many, double m)
+static double least(double a, double b) { return a < b ? a : b; }
+static double filled(double rows, int32_t lanes) { return rows / (double)mc_q_up((int64_t)rows, lanes); }
+
+/* Nanoseconds of one output of `depth` products at m rows, weights of so many bytes (sparse: 1.4 a weight). */
+static double dense_ns(const rates *r, double depth, double m, double bytes)
 {
-    const double at = m * one;
-    return at < many ? at : many;
+    const double reads = (bytes <= HOT_BYTES ? r->hot : r->cold) * least(m, DENSE_ROWS);
+    return depth / least(r->dense * (m > r->few ? filled(m, r->dense_lanes) : 1.0), reads);
+}
+
+static double sparse_ns(const rates *r, double depth, double m, double bytes)
+{
+    const double one = 1.4 * bytes <= HOT_BYTES ? r->one_hot : r->one_cold;
+    if (m <= r->few) return depth / least(r->sparse_few, one * m) + r->output;
+    return depth / (r->sparse * filled(m, r->lanes)) + r->output;
 }
 
 mc_q_choice mc_q_choose(const mc_node *n, const mc_q_layout *l, const int8_t *w, double rows)
@@ -104,8 +124,9 @@ mc_q_choice mc_q_choose(const mc_node *n, const mc_q_layout *l, const int8_t *w,
     if (!forced && (double)c.zeros < FEW_ZEROS * (double)c.weights) return out;
     c = count_every(l, w, 1);
     const double kept = (double)(c.blocks - c.empty) / (double)c.blocks, zeros = (double)c.zeros / (double)c.weights;
-    const double dense = (double)depth / rate(r->dense_one, r->dense_many, rows);
-    const double sparse = (double)depth * kept / rate(r->sparse_one, r->sparse_many, rows) + r->line_ns;
+    if (rows < 1.0) rows = 1.0;
+    const double bytes = (double)c.weights / (double)l->groups;
+    const double dense = dense_ns(r, (double)depth, rows, bytes), sparse = sparse_ns(r, (double)depth * kept, rows, bytes * kept);
     out.sparse = forced > 0 || sparse < GAIN * dense;
     if (out.sparse) {
         out.cost = sparse / dense;

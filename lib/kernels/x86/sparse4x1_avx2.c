@@ -12,6 +12,8 @@ static inline __m256i vec_dot(__m256i c, __m256i x, __m256i w)
 #include "kernels/x86/sparse_tokens_body.h"
 #include "kernels/x86/sparse_undef.h"
 
+#include "kernels/x86/sparse_few.h"
+
 #define ROWS 32
 
 uint64_t mc_k_sparse_packed_bytes_avx2(const mc_qgemm_shape *s, const int8_t *w) { return sparse_packed_bytes(s, w, 1); }
@@ -23,13 +25,21 @@ static inline int64_t rows_of(const mc_qgemm_tile *t, int64_t first) { return t-
 
 void mc_k_sparse_load_avx2(const mc_qgemm_tile *t)
 {
-    for (int64_t i = 0; i < t->m; i += ROWS)
-        load_group_ymm(t, i, rows_of(t, i), rows_of(t, i) <= ROWS / 2, (uint8_t *)t->loaded + i * sparse_depth(&t->shape));
+    for (int64_t i = 0; i < t->m; i += ROWS) {
+        const int64_t rows = rows_of(t, i);
+        uint8_t *lines = (uint8_t *)t->loaded + i * sparse_depth(&t->shape);
+        if (rows <= FEW) few_load(t, i, rows, lines);
+        else load_group_ymm(t, i, rows, rows <= ROWS / 2, lines);
+    }
 }
 
 void mc_k_sparse_gemm_avx2(const mc_qgemm_tile *t)
 {
-    for (int64_t col = 0; col < t->cols; col += MC_QGEMM_LANES)
-        for (int64_t i = 0; i < t->m; i += ROWS)
-            panel_ymm(t, (const uint8_t *)t->loaded + i * sparse_depth(&t->shape), i, rows_of(t, i), rows_of(t, i) <= ROWS / 2, col);
+    for (int64_t i = 0; i < t->m; i += ROWS) {
+        const int64_t rows = rows_of(t, i);
+        const uint8_t *lines = (const uint8_t *)t->loaded + i * sparse_depth(&t->shape);
+        if (rows <= FEW) few_gemm(t, lines, i, rows);
+        else
+            for (int64_t col = 0; col < t->cols; col += MC_QGEMM_LANES) panel_ymm(t, lines, i, rows, rows <= ROWS / 2, col);
+    }
 }

@@ -17,21 +17,45 @@
 /* Byte of a line in which row i of the group stands. One pass over the halves reaches GROUP / 2 rows if these come first. */
 static inline int64_t NAME(byte_of)(int64_t i, int half) { return half ? i / 8 * 16 + i % 8 : i; }
 
-static inline void NAME(transpose16)(vec x[16])
+static inline __attribute__((always_inline)) void NAME(interleave16)(const vec from[16], vec to[16])
+{
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) {
+        to[2 * i] = vec_lo8(from[i], from[i + 8]);
+        to[2 * i + 1] = vec_hi8(from[i], from[i + 8]);
+    }
+}
+
+/* Bytes of 16 vectors within 128 bits, rows to columns: an interleaving of i and i + 8 turns the 8-bit address (row, byte) by one
+ * bit, and four of them swap row and byte. */
+static inline __attribute__((always_inline)) void NAME(transpose16)(vec x[16])
 {
     vec t[16];
-    for (int round = 0; round < 2; round++) { /* an interleaving of i and i + 8 turns the 8-bit address by one; four swap row and byte */
-#pragma GCC unroll 8
-        for (int i = 0; i < 8; i++) {
-            t[2 * i] = vec_lo8(x[i], x[i + 8]);
-            t[2 * i + 1] = vec_hi8(x[i], x[i + 8]);
+    NAME(interleave16)(x, t);
+    NAME(interleave16)(t, x);
+    NAME(interleave16)(x, t);
+    NAME(interleave16)(t, x);
+}
+
+/* n <= 16 bytes of every row from `at` on; nothing is read beyond them. */
+static inline __attribute__((always_inline)) void NAME(load_block)(const uint8_t *const row[], int64_t at, const int64_t n, uint8_t *out)
+{
+    uint8_t end[16][sizeof(vec) / 16][16];
+    vec x[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) {
+        const uint8_t *p[sizeof(vec) / 16];
+#pragma GCC unroll 4
+        for (int l = 0; l < LANES16; l++) {
+            p[l] = row[l * 16 + i] + at;
+            if (n < 16) p[l] = memcpy(end[i][l], p[l], (size_t)n);
         }
-#pragma GCC unroll 8
-        for (int i = 0; i < 8; i++) {
-            x[2 * i] = vec_lo8(t[i], t[i + 8]);
-            x[2 * i + 1] = vec_hi8(t[i], t[i + 8]);
-        }
+        x[i] = vec_lines(p);
     }
+    NAME(transpose16)(x);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        if (i < n) vec_store(out + i * GROUP, x[i]);
 }
 
 /* Rows `first` .. of the tile to lines; rows past `rows` repeat the last one, their sums are dropped. half: GROUP / 2 rows at most. */
@@ -41,22 +65,12 @@ static void NAME(load_group)(const mc_qgemm_tile *t, int64_t first, int64_t rows
     const int64_t run = t->shape.seg_len;
     for (int64_t i = 0; i < GROUP; i++) row[i] = t->rows[first + rows - 1];
     for (int64_t i = 0; i < rows; i++) row[NAME(byte_of)(i, half)] = t->rows[first + i];
-    for (int64_t s = 0; s < t->shape.segments; s++)
-        for (int64_t at = 0; at < run; at += 16) {
-            const int64_t n = run - at < 16 ? run - at : 16;
-            uint8_t end[16][sizeof(vec) / 16][16]; /* a run's last bytes: nothing may be read beyond them */
-            vec x[16];
-            for (int64_t i = 0; i < 16; i++) {
-                const uint8_t *p[sizeof(vec) / 16];
-                for (int64_t l = 0; l < LANES16; l++) {
-                    p[l] = row[l * 16 + i] + t->seg[s] + at;
-                    if (n < 16) p[l] = memcpy(end[i][l], p[l], (size_t)n);
-                }
-                x[i] = vec_lines(p);
-            }
-            NAME(transpose16)(x);
-            for (int64_t i = 0; i < n; i++, out += GROUP) vec_store(out, x[i]);
-        }
+    for (int64_t s = 0; s < t->shape.segments; s++) {
+        const int64_t whole = run / 16 * 16;
+        for (int64_t at = 0; at < whole; at += 16, out += 16 * GROUP) NAME(load_block)(row, t->seg[s] + at, 16, out);
+        if (whole < run) NAME(load_block)(row, t->seg[s] + whole, run - whole, out);
+        out += (run - whole) * GROUP;
+    }
 }
 
 /* Sums of one strip over one pass of a group: c[column][vector]. */
@@ -67,29 +81,33 @@ static inline __attribute__((always_inline)) void NAME(strip)(const uint8_t *lin
     for (int o = 0; o < 4; o++)
 #pragma GCC unroll 4
         for (int v = 0; v < VECS; v++) c[o][v] = vec_quad(init[o]);
-    for (; q < end; q++) {
-        const vec r0 = vec_load(lines + (int64_t)q->place[0] * LINE_SCALE), r1 = vec_load(lines + (int64_t)q->place[1] * LINE_SCALE);
-        const vec r2 = vec_load(lines + (int64_t)q->place[2] * LINE_SCALE), r3 = vec_load(lines + (int64_t)q->place[3] * LINE_SCALE);
-        vec x[4];
-        if (PASSES == 1 || !high) {
-            const vec a = vec_lo8(r0, r1), b = vec_lo8(r2, r3);
-            x[0] = vec_lo16(a, b);
-            x[1] = vec_hi16(a, b);
-        }
-        if (PASSES == 1 || high) {
-            const vec a = vec_hi8(r0, r1), b = vec_hi8(r2, r3);
-            x[4 - PASSES * 2] = vec_lo16(a, b);
-            x[5 - PASSES * 2] = vec_hi16(a, b);
-        }
+    if (q == end) return;
+    do {
+#pragma GCC unroll 2
+        for (int twice = 0; twice < 2; twice++, q++) {
+            const vec r0 = vec_load(lines + (int64_t)q->place[0] * LINE_SCALE), r1 = vec_load(lines + (int64_t)q->place[1] * LINE_SCALE);
+            const vec r2 = vec_load(lines + (int64_t)q->place[2] * LINE_SCALE), r3 = vec_load(lines + (int64_t)q->place[3] * LINE_SCALE);
+            vec x[4];
+            if (PASSES == 1 || !high) {
+                const vec a = vec_lo8(r0, r1), b = vec_lo8(r2, r3);
+                x[0] = vec_lo16(a, b);
+                x[1] = vec_hi16(a, b);
+            }
+            if (PASSES == 1 || high) {
+                const vec a = vec_hi8(r0, r1), b = vec_hi8(r2, r3);
+                x[4 - PASSES * 2] = vec_lo16(a, b);
+                x[5 - PASSES * 2] = vec_hi16(a, b);
+            }
 #pragma GCC unroll 4
-        for (int o = 0; o < 4; o++) {
-            int32_t quad;
-            memcpy(&quad, q->w[o], 4);
-            const vec w = vec_quad(quad);
+            for (int o = 0; o < 4; o++) {
+                int32_t quad;
+                memcpy(&quad, q->w[o], 4);
+                const vec w = vec_quad(quad);
 #pragma GCC unroll 4
-            for (int v = 0; v < VECS; v++) c[o][v] = vec_dot(c[o][v], x[v], w);
+                for (int v = 0; v < VECS; v++) c[o][v] = vec_dot(c[o][v], x[v], w);
+            }
         }
-    }
+    } while (q < end);
 }
 
 /* Columns to rows within 128 bits: 16 bytes of four columns for each row, in the order [vector][row in four][lane]. */
@@ -107,6 +125,22 @@ static inline void NAME(turn)(vec c[4][VECS], int32_t *out)
     }
 }
 
+/* Sums of four strips, one pass, to the rows of the tile. A lane holds 16 / PASSES rows that follow each other. */
+static inline void NAME(rows_out)(const mc_qgemm_tile *t, int32_t sums[4][VECS * 4 * (sizeof(vec) / 4)], int64_t first, int64_t rows, int half,
+                                  int high, int64_t col)
+{
+    const int64_t step = half ? 16 / PASSES : 16; /* rows from lane to lane */
+    for (int64_t lane = 0; lane < LANES16; lane++) {
+        const int64_t row = lane * step + high * 8, left = rows - row < VECS * 4 ? rows - row : VECS * 4;
+        int32_t *out = t->acc + (first + row) * t->ld_acc + col;
+        for (int64_t i = 0; i < left; i++, out += t->ld_acc) {
+            const int64_t at = i * (GROUP / 4) + lane * 4;
+            const int32_t *p[4] = {sums[0] + at, sums[1] + at, sums[2] + at, sums[3] + at};
+            vec_row(p, out);
+        }
+    }
+}
+
 /* Rows of a group x 16 columns from column `col` of the tile. */
 static void NAME(panel)(const mc_qgemm_tile *t, const uint8_t *lines, int64_t first, int64_t rows, int half, int64_t col)
 {
@@ -121,13 +155,7 @@ static void NAME(panel)(const mc_qgemm_tile *t, const uint8_t *lines, int64_t fi
             else NAME(strip)(lines, q + start[s], q + start[s + 1], init + s * 4, 1, c);
             NAME(turn)(c, sums[s]);
         }
-        for (int64_t i = 0; i < rows; i++) {
-            const int64_t byte = NAME(byte_of)(i, half);
-            if (PASSES == 2 && byte / 8 % 2 != high) continue;
-            const int64_t in16 = PASSES == 2 ? byte % 8 : byte % 16, at = in16 / 4 * GROUP + in16 % 4 * (GROUP / 4) + byte / 16 * 4;
-            const int32_t *p[4] = {sums[0] + at, sums[1] + at, sums[2] + at, sums[3] + at};
-            vec_row(p, t->acc + (first + i) * t->ld_acc + col);
-        }
+        NAME(rows_out)(t, sums, first, rows, half, high, col);
     }
 }
 

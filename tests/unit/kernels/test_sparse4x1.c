@@ -169,6 +169,7 @@ int main(void)
 {
     Suite *s = suite_create("sparse4x1");
     TCase *c = tcase_create("all");
+    tcase_set_timeout(c, 120);
     tcase_add_test(c, depth_sweep);
     tcase_add_test(c, column_sweep);
     tcase_add_test(c, row_sweep);

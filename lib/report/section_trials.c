@@ -1,0 +1,32 @@
+/* What a search tried, and what it chose. */
+#include "report/view.h"
+
+enum { MOST = 400 };
+
+static void trials(mc_page *p, const mc_view *v)
+{
+    static const char *const titles[] = {"trial", "choices", "targets", "objective"};
+    const mc_json *list = mc_find(v->j, "trials");
+    const int64_t n = list && mc_json_is_array(list) ? mc_json_size(list) : 0;
+    const char *objective = mc_find_string(v->j, "trials_objective");
+    if (n == 0) return;
+    mc_table_open(p, objective ? objective : "Trials, in order", "llrr", titles);
+    for (int64_t i = 0; i < n && i < MOST; i++) {
+        const mc_json *t = mc_json_at(list, i), *choices = mc_find(t, "choices");
+        mc_str text = {0};
+        int64_t id;
+        int met;
+        const char *word = mc_find_string(t, "id");
+        if (mc_json_int(mc_find(t, "id"), &id)) mc_cell_shown(p, mc_show_number((double)id));
+        else mc_cell(p, word);
+        if (choices && p->st == MCOMP_OK) p->st = mc_json_dump(choices, &text);
+        mc_cell(p, text.data);
+        mc_str_free(&text);
+        mc_cell(p, mc_json_bool(mc_find(t, "met"), &met) ? met ? "\xe2\x9c\x93 met" : "\xe2\x9c\x97 missed" : NULL);
+        const double value = mc_find_number(t, "value");
+        mc_cell_shown(p, mc_show_number(isfinite(value) ? value : mc_find_number(t, "objective")));
+    }
+    mc_table_close(p);
+}
+
+const mc_section mc_section_trials = {"trials", "Trials", trials};
