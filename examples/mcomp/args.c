@@ -48,7 +48,7 @@ const cli_opt cli_model_opts[] = {
     {NULL, 0, NULL},
 };
 
-int cli_takes_model(const cli_verb *v) { return v != &cli_doctor && v != &cli_report && v != &cli_cost; }
+int cli_takes_model(const cli_verb *v) { return v != &cli_doctor && v != &cli_recipe && v != &cli_report && v != &cli_cost; }
 
 int cli_takes_data(const cli_verb *v)
 {

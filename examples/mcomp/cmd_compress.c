@@ -149,14 +149,6 @@ static char *default_folder(const char *recipe)
     return out;
 }
 
-static int cli_recipe_load(cli *c, const char *path, mcomp_recipe **r)
-{
-    int st = 0;
-    CLI_LIB(mcomp_recipe_load(r, path, NULL));
-done:
-    return st;
-}
-
 static int run(cli *c)
 {
     int st = 0, missed = 0;
@@ -192,6 +184,7 @@ done:
 
 static const cli_opt opts[] = {
     {"out-file", OPT_VALUE, "DIR  gets model.onnx, run.json, report.html and the store (default: RECIPE without its ending, .compressed)"},
+    {"outside", OPT_FLAG, "the store may lie outside of the recipe's folder"},
     {"resume", OPT_FLAG, "goes on where an interrupted run of this recipe stopped; finished passes are never made twice"},
     {NULL, 0, NULL},
 };

@@ -64,7 +64,9 @@ static int run(cli *c)
     mcomp_cost_options o;
     mcomp_cost_result r = {.size = sizeof r};
     CLI_LIB(mcomp_cost_options_init(&o, sizeof o));
-    if (c->n_args == 0) CLI_TRY(cli_fail(c, MCOMP_ARGUMENT, "", "mcomp cost --instances 8 --usd-per-hour 3.06 --after-instances 4 --after-usd-per-hour 0.752",
+    int given = 0;
+    for (const cli_opt *f = c->verb->opts; f->name; f++) given += cli_has(c, f->name);
+    if (!given) CLI_TRY(cli_fail(c, MCOMP_ARGUMENT, "", "mcomp cost --instances 8 --usd-per-hour 3.06 --after-instances 4 --after-usd-per-hour 0.752",
                                          "mcomp cost needs figures: 'mcomp cost --help' lists them"));
     for (const cli_opt *f = c->verb->opts; f->name; f++) CLI_TRY(set_one(c, &o, f->name));
     CLI_LIB(mcomp_cost_compute(&r, &o));

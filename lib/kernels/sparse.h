@@ -28,6 +28,8 @@ typedef struct mc_kernels_sparse {
     uint64_t (*loaded_bytes)(const mc_qgemm_shape *s, int64_t m);
     void (*load)(const mc_qgemm_tile *t);
     void (*gemm)(const mc_qgemm_tile *t);
+    /* Up to so many rows columns stand in the vector lanes and a row costs its share; beyond, rows stand there and are padded. */
+    int64_t (*few)(void);
 } mc_kernels_sparse;
 
 #endif

@@ -17,6 +17,7 @@ static int32_t fixed(mc_str *out, const mc_setting *v)
     case MC_P_NUM: return mc_str_append(out, mc_number_text(number, v->number));
     case MC_P_FLAG: return mc_str_append(out, v->number != 0.0 ? "true" : "false");
     case MC_P_GLOBS:
+        if (v->n > 8 && strlen(v->text) <= MC_YAML_SCALAR) return mc_scalar_write(out, v->text); /* one value, not so many: there is a limit */
         MC_TRY(mc_str_append(out, "["));
         for (int64_t i = 0; i < v->n; i++) {
             if (i) MC_TRY(mc_str_append(out, ", "));

@@ -26,12 +26,14 @@ static size_t line_break(const uint8_t *p, uint64_t left)
     return left > 2 && p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9) ? 3 : 0;
 }
 
+uint64_t mc_recipe_start(const mcomp_recipe *r) { return r->bytes >= 3 && memcmp(r->text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; }
+
 mc_mark mc_recipe_place(const mcomp_recipe *r, uint64_t offset)
 {
     mc_mark m = {1, 1};
     const uint8_t *p = (const uint8_t *)r->text;
     if (offset > r->bytes) offset = r->bytes;
-    for (uint64_t i = 0; i < offset;) {
+    for (uint64_t i = mc_recipe_start(r); i < offset;) {
         int shown;
         const size_t n = line_break(p + i, r->bytes - i);
         if (n) m = (mc_mark){m.line + 1, 1};
@@ -45,7 +47,7 @@ mc_mark mc_recipe_place(const mcomp_recipe *r, uint64_t offset)
 static char *source_of(const mcomp_recipe *r, mc_mark at)
 {
     const uint8_t *p = (const uint8_t *)r->text;
-    uint64_t i = r->bytes >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    uint64_t i = mc_recipe_start(r);
     mc_str s = {0};
     int32_t st = mc_str_append(&s, "");
     for (int32_t line = 1; line < at.line && i < r->bytes;) {

@@ -225,7 +225,7 @@ int32_t mc_section_fill(mcomp_recipe *r, mc_section *s, const mc_ynode *map)
     if (map->kind != MC_MAPPING) return mc_note(r, s, NULL, samples ? "a data argument, or {path: ...}" : NULL, "a section with keys is needed");
     for (int64_t i = 0; i < map->n && st == MCOMP_OK; i++) {
         const mc_ynode *key = map->item[2 * i];
-        if (key->kind != MC_SCALAR) continue; /* noted by the reader of the text, as are keys that are there twice */
+        if (key->kind != MC_SCALAR || (key->plain && strcmp(key->text, "<<") == 0)) continue; /* noted by the reader of the text, as are keys that are there twice */
         mc_setting *v = mc_setting_of(s, key->text);
         if (!v) {
             st = unknown_key(r, s, key);

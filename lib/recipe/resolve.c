@@ -38,7 +38,7 @@ static int32_t samples(mcomp_recipe *r, mc_section *s)
 {
     const mc_setting *from = s == r->train ? NULL : mc_setting_of(s, "from"), *path = mc_setting_of(s, "path");
     mc_section *source = from && from->kind == MC_SET_FIXED ? named(r, from->text) : NULL;
-    if (!mc_section_given(s) && !source) return MCOMP_OK;
+    if (!source && (!mc_section_given(s) || (from && from->key.line))) return MCOMP_OK; /* a wrong `from` is noted already */
     if (source && path->mark.line) return mc_note(r, s, "from", "one of them goes", "path and from both say which samples");
     if (!source && !path->mark.line) return mc_note(r, s, NULL, s == r->train ? NULL : "path, or from: train", "path is missing");
     if (!source) {

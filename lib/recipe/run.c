@@ -50,8 +50,6 @@ static int32_t plan(mc_run *r)
         for (int32_t k = 1; k < r->n_stages - 1; k++) same += r->stage[k].kind == s->kind;
         if (same > 1) (void)snprintf(s->name, sizeof s->name, "%s#%d", name, same);
         else (void)snprintf(s->name, sizeof s->name, "%s", name);
-        if (s->kind == &mc_stage_quantize && strcmp(mc_section_str(s->pass, "mode"), "ptq") != 0) /* not after hours of training */
-            return mc_recipe_fail(q, MCOMP_UNSUPPORTED, s->pass, "mode", "training with quantization is not in this version: mode ptq is");
     }
     const mc_section *t = q->target;
     r->metric = mc_section_str(t, "metric");

@@ -77,7 +77,7 @@ done:
 static int32_t copy_facts(const mc_run_stage *s, mc_json *o)
 {
     int32_t st = MCOMP_OK;
-    static const char *const keys[] = {"equivalence", "sparsity", "scheme", "kept_float", "seconds", "curve", "missed", "cut"};
+    static const char *const keys[] = {"equivalence", "sparsity", "scheme", "kept_float", "seconds", "curve", "missed", "cut", "trained"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const mc_json *v = mc_json_get(s->facts, keys[i]);
         if (v) MC_TRY(mc_json_set(o, keys[i], mc_json_copy(v)));

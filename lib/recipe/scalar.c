@@ -44,9 +44,9 @@ static int32_t number(mcomp_recipe *r, const mc_section *s, mc_setting *v, const
     if (!n->plain) why = p->type == MC_P_INT ? "is a text; a whole number is needed" : "is a text; a number is needed";
     else (void)mc_value_number(p, n->text, &v->number, &why);
     if (why && !n->plain) snprintf(hint, sizeof hint, "without quotes");
-    else if (why && *n->text == '0' && n->text[1]) snprintf(hint, sizeof hint, "decimal digits, without leading zeros");
     else if (why && strchr(n->text, ',')) snprintf(hint, sizeof hint, "a decimal point, not a comma");
     else if (why && strchr(n->text, '_')) snprintf(hint, sizeof hint, "digits without _ between them");
+    else if (why && *n->text == '0' && n->text[1]) snprintf(hint, sizeof hint, "decimal digits, without leading zeros");
     if (why) return mc_note(r, s, p->key, hint, "\"%s\" %s", shown, why);
     if (v->number >= p->lo && v->number <= p->hi) return MCOMP_OK;
     return mc_note(r, s, p->key, NULL, "%s is not within %s and %s", shown, mc_number_text(lo, p->lo), mc_number_text(hi, p->hi));

@@ -1,7 +1,7 @@
-/* Integers: after training (ptq). */
+/* Integers: after training (ptq), in training (qat), or in training where calibrating alone loses something (ptq_then_qat). */
 #include "recipe/run.h"
 
-#include <mcomp/quantizer.h>
+#include "quant/quant.h"
 
 static int32_t rules(mc_run *r, mc_run_stage *s, mcomp_quantizer *q)
 {
@@ -79,6 +79,33 @@ done:
     return st;
 }
 
+static int32_t prepare(void *payload, mcomp_trainer *t) { return mcomp_distiller_attach(payload, t); }
+
+/* Zeros of earlier passes stay (MCOMP_QAT_ZEROS_AUTO); nothing is timed. */
+static int32_t train(mc_run *r, mc_run_stage *s, mcomp_quantizer *q, const mcomp_calibrator *c)
+{
+    int32_t st = MCOMP_OK;
+    const mc_run_data *d = s->from->data;
+    mc_stage_training training = {0};
+    mcomp_trainer_options o;
+    mcomp_qat_options qat;
+    mcomp_qat_result result = {.size = sizeof result};
+    mcomp_distiller *teacher = NULL;
+    if (!d->train) return mc_recipe_fail(r->recipe, MCOMP_RECIPE, s->pass, "mode", "there are no samples to train on: data.train");
+    MC_TRY(mc_stage_training_open(&training, r, s, &o));
+    MC_TRY(mc_stage_teacher(r, s, &teacher));
+    if (teacher) mc_quantizer_set_prepare(q, prepare, teacher);
+    MC_TRY(mcomp_qat_options_init(&qat, sizeof qat));
+    qat.mode = strcmp(mc_section_str(s->pass, "mode"), "ptq_then_qat") == 0 ? MCOMP_QAT_IF_BETTER : MCOMP_QAT_ALWAYS;
+    MC_TRY(mcomp_quantizer_train(&s->made, &result, NULL, q, s->from->g, c, d->train, d->valid, &o, &qat));
+    MC_TRY(mc_put_text(s->facts, "trained", !result.trained ? "no: calibrated, it was as good" : result.kept_calibrated ? "yes, and the calibrated model was better" : "yes"));
+done:
+    mc_quantizer_set_prepare(q, NULL, NULL);
+    mcomp_distiller_destroy(teacher);
+    mc_stage_training_close(&training);
+    return st;
+}
+
 static int32_t run(mc_run *r, mc_run_stage *s)
 {
     int32_t st = MCOMP_OK;
@@ -86,14 +113,17 @@ static int32_t run(mc_run *r, mc_run_stage *s)
     mcomp_quantizer_options o;
     mcomp_quantizer *q = NULL;
     mcomp_calibrator *c = NULL;
-    if (strcmp(mc_section_str(s->pass, "mode"), "ptq") != 0) return mc_recipe_fail(r->recipe, MCOMP_UNSUPPORTED, s->pass, "mode", "training with quantization is not in this version: mode ptq is");
     MC_TRY(options(r, s->pass, &o));
     MC_TRY(mcomp_quantizer_create(&q, r->ctx, &o));
     MC_TRY(rules(r, s, q));
     MC_TRY(calibrate(r, s, &c));
-    MC_TRY(mcomp_quantizer_apply(&s->made, q, s->from->g, c, s->from->data->calib));
-    MC_TRY(facts(s, q));
-    st = mc_put_number(s->facts, "seconds", (double)(mc_clock_ns() - start) * 1e-9);
+    if (strcmp(mc_section_str(s->pass, "mode"), "ptq") == 0) {
+        MC_TRY(mcomp_quantizer_apply(&s->made, q, s->from->g, c, s->from->data->calib));
+        MC_TRY(mc_put_number(s->facts, "seconds", (double)(mc_clock_ns() - start) * 1e-9));
+    } else {
+        MC_TRY(train(r, s, q, c));
+    }
+    st = facts(s, q);
 done:
     mcomp_calibrator_destroy(c);
     mcomp_quantizer_destroy(q);

@@ -235,9 +235,9 @@ static int32_t refused(reader *y)
     y->stop = 1;
     if (p->error == YAML_MEMORY_ERROR) return mc_fail(MCOMP_NO_MEMORY, y->r->path, "no memory to read the recipe");
     if (p->error == YAML_READER_ERROR)
-        return mc_recipe_note_at(y->r, MCOMP_RECIPE, mc_recipe_place(y->r, p->problem_offset), "a recipe is UTF-8", "%s", p->problem ? p->problem : "a character that cannot be read");
+        return mc_recipe_note_at(y->r, MCOMP_RECIPE, mc_recipe_place(y->r, mc_recipe_start(y->r) + p->problem_offset), "a recipe is UTF-8", "%s", p->problem ? p->problem : "a character that cannot be read");
     const mc_mark at = mark_of(p->problem_mark);
-    const uint64_t offset = p->problem_mark.index; /* in characters: near enough to see a tab in ASCII */
+    const uint64_t offset = mc_recipe_start(y->r) + p->problem_mark.index; /* in characters: near enough to see a tab in ASCII */
     if (offset < y->r->bytes && y->r->text[offset] == '\t') hint = "indent with spaces, not with tabs";
     else if (p->problem && strstr(p->problem, "mapping values")) hint = "a value with \": \" in it needs quotes";
     else if (p->context) hint = p->context;
@@ -273,7 +273,8 @@ int32_t mc_yaml_read(mc_ynode **out, mcomp_recipe *r)
     if (other) return mc_recipe_note_at(r, MCOMP_RECIPE, (mc_mark){1, 1}, "save it as UTF-8", "%s", other);
     if (!yaml_parser_initialize(&y.parser)) return mc_fail(MCOMP_NO_MEMORY, r->path, "no memory to read the recipe");
     yaml_parser_set_encoding(&y.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&y.parser, (const unsigned char *)r->text, r->bytes);
+    const uint64_t mark = mc_recipe_start(r);
+    yaml_parser_set_input_string(&y.parser, (const unsigned char *)r->text + mark, r->bytes - mark);
     st = events(&y);
     yaml_parser_delete(&y.parser);
     mc_free(y.pending);

@@ -28,6 +28,8 @@ int32_t mc_yaml_read(mc_ynode **out, mcomp_recipe *r);
 
 /* Notes an error at a place; beyond 20 they are counted only. hint may be NULL. NO_MEMORY, or OK. */
 int32_t mc_recipe_note_at(mcomp_recipe *r, int32_t code, mc_mark at, const char *hint, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* Where the text begins: behind a byte order mark. */
+uint64_t mc_recipe_start(const mcomp_recipe *r);
 /* The place of a byte of the text. */
 mc_mark mc_recipe_place(const mcomp_recipe *r, uint64_t offset);
 

@@ -10,7 +10,7 @@ enum { LOW_LOAD_PERCENT = 40, MONTH_USD = 3000, LATENCY_TIMES = 2, DISTIL_SAMPLE
 /* Writes the text and returns 1 when the rule holds. Comparisons with NaN, which is "not given", are false. */
 typedef int (*rule_fn)(mc_advice *a, const mcomp_cost_options *o, const mcomp_cost_result *r);
 
-#define SAY(figure, ...) (a->value = (figure), (void)snprintf(a->text, sizeof a->text, __VA_ARGS__), 1)
+#define SAY(v, ...) (a->value = (v), (void)snprintf(a->text, sizeof a->text, __VA_ARGS__), 1)
 
 static int right_size(mc_advice *a, const mcomp_cost_options *o, const mcomp_cost_result *r)
 {
@@ -31,17 +31,17 @@ static int quantize(mc_advice *a, const mcomp_cost_options *o, const mcomp_cost_
 {
     (void)o;
     if (!(r->monthly_before > 0.0)) return 0;
-    return SAY(r->monthly_before, "Quantize first: it takes hours, needs no training, and pays even below the $%.0f a month spent now.", r->monthly_before);
+    return SAY(r->monthly_before, "Quantize first: it takes hours and no training, and pays far below the $%.0f a month spent now.", r->monthly_before);
 }
 
-static int distil(mc_advice *a, const mcomp_cost_options *o, const mcomp_cost_result *r)
+static int distill(mc_advice *a, const mcomp_cost_options *o, const mcomp_cost_result *r)
 {
     const int slow = o->max_p50_ms > 0.0 && o->p50_ms > LATENCY_TIMES * o->max_p50_ms;
     if (!slow && !(r->monthly_before > MONTH_USD)) return 0;
     if (o->samples > 0.0 && o->samples < DISTIL_SAMPLES)
-        return SAY(o->samples, "Distilling would pay, but wants about %d samples of the task, labelled or not; there are %.0f.", DISTIL_SAMPLES, o->samples);
-    if (slow) return SAY(o->p50_ms / o->max_p50_ms, "Distil: the latency is %.1f times what is asked for, more than other integers alone give.", o->p50_ms / o->max_p50_ms);
-    return SAY(r->monthly_before, "Distil after that: above $%d a month ($%.0f here) a smaller model is worth the training.", MONTH_USD, r->monthly_before);
+        return a->figure = "samples", SAY(o->samples, "Distillation would pay, but wants about %d samples of the task, labelled or not; there are %.0f.", DISTIL_SAMPLES, o->samples);
+    if (slow) return a->figure = "p50_ms", SAY(o->p50_ms, "Distill: the latency is %.1f times what is asked for, more than other integers alone give.", o->p50_ms / o->max_p50_ms);
+    return a->figure = "monthly_cost.before", SAY(r->monthly_before, "Distill after that: above $%d a month ($%.0f here) a smaller model is worth the training.", MONTH_USD, r->monthly_before);
 }
 
 static int prune(mc_advice *a, const mcomp_cost_options *o, const mcomp_cost_result *r)
@@ -70,14 +70,14 @@ static int errors(mc_advice *a, const mcomp_cost_options *o, const mcomp_cost_re
     if (r->error_usd > r->saving_usd)
         return SAY(r->error_usd, "Do not: the answers that become wrong cost $%.0f a month, more than the $%.0f saved.", r->error_usd, r->saving_usd);
     if (!isfinite(r->break_even_usd_per_error)) return 0;
-    return SAY(r->break_even_usd_per_error, "%.0f more answers a day are wrong; the saving is gone once one costs $%.4g.", o->accuracy_drop * o->requests_per_day,
+    return a->figure = "break_even_usd_per_error", SAY(r->break_even_usd_per_error, "%.0f more answers a day are wrong; the saving is gone once one costs $%.4g.", o->accuracy_drop * o->requests_per_day,
                r->break_even_usd_per_error);
 }
 
 static int payback(mc_advice *a, const mcomp_cost_options *o, const mcomp_cost_result *r)
 {
     (void)o;
-    if (r->net_saving_usd <= 0.0) return SAY(r->net_saving_usd, "Nothing is saved: it would cost $%.0f a month more.", -r->net_saving_usd);
+    if (r->net_saving_usd <= 0.0) return a->figure = "net_saving_usd", SAY(r->net_saving_usd, "Nothing is saved: it would cost $%.0f a month more.", -r->net_saving_usd);
     if (!(r->payback_months > PAYBACK_MONTHS)) return 0;
     return SAY(r->payback_months, "Do not: it takes %.1f months to earn back $%.0f, more than %d.", r->payback_months, r->one_off_usd, PAYBACK_MONTHS);
 }
@@ -89,20 +89,20 @@ static int mixed(mc_advice *a, const mcomp_cost_options *o, const mcomp_cost_res
 }
 
 static const struct {
-    const char *rule, *because;
+    const char *rule, *figure;
     rule_fn holds;
 } rules[] = {
-    {"right_size", "peak_load_ratio", right_size}, {"payback", "payback_months", payback}, {"errors", "usd", errors},
-    {"too_lossy", "accuracy_drop", too_lossy},     {"too_few", "instances_needed", too_few}, {"quantize", "monthly_cost", quantize},
-    {"distill", "figure", distil},                 {"tight", "max_drop", tight},             {"prune", "monthly_cost", prune},
-    {"mixed", "price_usd", mixed},
+    {"right_size", "peak_load_ratio.before", right_size}, {"payback", "payback_months", payback}, {"errors", "error_usd", errors},
+    {"too_lossy", "accuracy_drop", too_lossy},     {"too_few", "instances_needed.after", too_few}, {"quantize", "monthly_cost.before", quantize},
+    {"distill", NULL, distill},                 {"tight", "max_drop", tight},             {"prune", "monthly_cost.before", prune},
+    {"mixed", "saving_parts.price_usd", mixed},
 };
 
 int32_t mc_cost_advice(mc_advice *out, int32_t capacity, const mcomp_cost_options *o, const mcomp_cost_result *r)
 {
     int32_t n = 0;
     for (size_t i = 0; i < sizeof rules / sizeof *rules && n < capacity; i++) {
-        out[n] = (mc_advice){.rule = rules[i].rule, .because = rules[i].because};
+        out[n] = (mc_advice){.rule = rules[i].rule, .figure = rules[i].figure};
         n += rules[i].holds(&out[n], o, r);
     }
     return n;

@@ -2,15 +2,15 @@
  * no viewBox stretches the letters. Colour is never the only sign: every bar has its figure beside it. */
 #include "report/chart.h"
 
-enum { BAR_ROW = 40, LABEL_Y = 14, BAR_Y = 21, BAR_HEIGHT = 12, COLUMNS_HEIGHT = 150, LABEL_MAX = 44 };
+enum { LABEL_Y = 14, BAR_Y = 21, BAR_HEIGHT = 11, BAR_GAP = 19, COLUMNS_HEIGHT = 150, LABEL_MAX = 44 };
 
 /* Opens <figure><svg>; the title and the description are what a screen reader says. */
-void mc_chart_open(mc_page *p, const char *title, const char *about, int height)
+void mc_chart_open(mc_page *p, const char *title, const char *about, const char *kind, int height)
 {
     const int id = p->charts++;
-    mc_page_raw(p, "<figure><figcaption>");
+    mc_page_raw(p, mc_page_said(p, title) ? "<figure><figcaption class=\"vh\">" : "<figure><figcaption>");
     mc_page_text(p, title);
-    mc_page_rawf(p, "</figcaption>\n<svg role=\"img\" width=\"100%%\" height=\"%d\" aria-labelledby=\"c%dt c%dd\"><title id=\"c%dt\">", height, id, id, id);
+    mc_page_rawf(p, "</figcaption>\n<svg role=\"img\" class=\"%s\" width=\"100%%\" height=\"%d\" aria-labelledby=\"c%dt c%dd\"><title id=\"c%dt\">", kind, height, id, id, id);
     mc_page_text(p, title);
     mc_page_rawf(p, "</title><desc id=\"c%dd\">", id);
     mc_page_text(p, about);
@@ -34,29 +34,45 @@ void mc_chart_label(mc_page *p, const char *text, size_t most)
 
 static double percent(double v, double most) { return most > 0.0 && v > 0.0 ? v < most ? 100.0 * v / most : 100.0 : 0.0; }
 
+static void bar(mc_page *p, const char *tone, int y, double from, double to)
+{
+    mc_page_rawf(p, "<rect class=\"%s\" x=\"%.3f%%\" y=\"%d\" width=\"%.3f%%\" height=\"%d\" rx=\"2\"/>", tone, from, y, to - from, BAR_HEIGHT);
+}
+
+/* One row: the label, its value, and a bar of each kind that any row has. Returns the height. */
+static int bar_row(mc_page *p, const mc_bar *b, int y, double most)
+{
+    mc_page_rawf(p, "<text class=\"lb\" x=\"0\" y=\"%d\">", y + LABEL_Y);
+    mc_chart_label(p, b->label, LABEL_MAX);
+    mc_page_rawf(p, "</text><text class=\"vl\" x=\"100%%\" y=\"%d\" text-anchor=\"end\">", y + LABEL_Y);
+    mc_page_text(p, b->value);
+    mc_page_raw(p, "</text>");
+    int at = y + BAR_Y;
+    for (int side = 0; side < 2; side++) {
+        if (!isfinite(b->v[side])) continue;
+        const double to = percent(b->v[side], most);
+        bar(p, "track", at, 0.0, 100.0);
+        if (b->ghost > b->v[side]) bar(p, "ghost", at, 0.0, percent(b->ghost, most));
+        bar(p, side ? "bar on" : "bar", at, 0.0, to);
+        at += BAR_HEIGHT + 2;
+    }
+    mc_page_raw(p, "\n");
+    return at - y;
+}
+
+static int row_height(const mc_bar *b) { return BAR_Y + (BAR_HEIGHT + 2) * (isfinite(b->v[0]) + isfinite(b->v[1])); }
+
 void mc_chart_bars(mc_page *p, const char *title, const char *about, const mc_bar *bars, int64_t n)
 {
     double most = 0.0;
+    int height = 0, y = 0;
     if (p->markdown || n == 0) return;
     for (int64_t i = 0; i < n; i++) {
-        if (bars[i].to > most) most = bars[i].to;
-        if (bars[i].ghost > most) most = bars[i].ghost;
+        most = fmax(most, fmax(bars[i].ghost, fmax(bars[i].v[0], bars[i].v[1]))); /* fmax leaves NaN out */
+        height += row_height(&bars[i]) + (i + 1 < n ? BAR_GAP - BAR_HEIGHT : 0);
     }
-    mc_chart_open(p, title, about, (int)n * BAR_ROW);
-    for (int64_t i = 0; i < n; i++) {
-        const mc_bar *b = &bars[i];
-        const int y = (int)i * BAR_ROW;
-        const double from = percent(b->from, most), to = percent(b->to, most);
-        mc_page_rawf(p, "<text class=\"lb\" x=\"0\" y=\"%d\">", y + LABEL_Y);
-        mc_chart_label(p, b->label, LABEL_MAX);
-        mc_page_rawf(p, "</text><text class=\"vl\" x=\"100%%\" y=\"%d\" text-anchor=\"end\">", y + LABEL_Y);
-        mc_page_text(p, b->value);
-        mc_page_rawf(p, "</text><rect class=\"track\" x=\"0\" y=\"%d\" width=\"100%%\" height=\"%d\" rx=\"2\"/>", y + BAR_Y, BAR_HEIGHT);
-        if (b->ghost > b->to)
-            mc_page_rawf(p, "<rect class=\"ghost\" x=\"%.3f%%\" y=\"%d\" width=\"%.3f%%\" height=\"%d\"/>", to, y + BAR_Y, percent(b->ghost, most) - to, BAR_HEIGHT);
-        mc_page_rawf(p, "<rect class=\"%s\" x=\"%.3f%%\" y=\"%d\" width=\"%.3f%%\" height=\"%d\" rx=\"2\"/>\n", b->tone ? "bar on" : "bar", from, y + BAR_Y,
-                     to - from, BAR_HEIGHT);
-    }
+    mc_chart_open(p, title, about, "bars", height);
+    for (int64_t i = 0; i < n; i++) y += bar_row(p, &bars[i], y, most) + BAR_GAP - BAR_HEIGHT;
     mc_chart_close(p);
 }
 
@@ -64,12 +80,11 @@ void mc_chart_columns(mc_page *p, const char *title, const char *about, const mc
 {
     if (p->markdown || n == 0) return;
     const double width = 100.0 / (double)n, gap = n > 120 ? 0.0 : 0.12 * width;
-    mc_chart_open(p, title, about, COLUMNS_HEIGHT + 18);
+    mc_chart_open(p, title, about, "columns", COLUMNS_HEIGHT);
     for (int k = 0; k <= 2; k++) {
         const int y = 10 + k * (COLUMNS_HEIGHT - 30) / 2;
-        mc_page_rawf(p, "<line class=\"grid\" x1=\"0\" x2=\"100%%\" y1=\"%d\" y2=\"%d\"/><text class=\"ax\" x=\"0\" y=\"%d\">%d %%</text>", y, y, y - 2, 100 - 50 * k);
+        mc_page_rawf(p, "<line class=\"grid\" x1=\"0\" x2=\"100%%\" y1=\"%d\" y2=\"%d\"/><text class=\"ax\" x=\"-8\" y=\"%d\" text-anchor=\"end\">%d %%</text>", y, y, y + 4, 100 - 50 * k);
     }
-    mc_page_raw(p, "<svg x=\"36\" y=\"0\" width=\"100%\" height=\"100%\" class=\"inset\">\n");
     for (int64_t i = 0; i < n; i++) {
         const double x = (double)i * width + gap / 2.0, h = columns[i].fraction > 0.0 ? columns[i].fraction * (COLUMNS_HEIGHT - 30) : 0.0;
         mc_page_raw(p, "<g><title>");
@@ -78,6 +93,5 @@ void mc_chart_columns(mc_page *p, const char *title, const char *about, const mc
         if (h > 0.0) mc_page_rawf(p, "<rect class=\"%s\" x=\"%.3f%%\" y=\"%.1f\" width=\"%.3f%%\" height=\"%.1f\"/>", columns[i].tone, x, 10.0 + COLUMNS_HEIGHT - 30 - h, width - gap, h);
         mc_page_rawf(p, "<rect class=\"%s\" x=\"%.3f%%\" y=\"%d\" width=\"%.3f%%\" height=\"12\"/></g>\n", columns[i].tone, x, COLUMNS_HEIGHT - 14, width - gap);
     }
-    mc_page_raw(p, "</svg>\n");
     mc_chart_close(p);
 }

@@ -4,7 +4,7 @@
 
 #include "report/page.h"
 
-void mc_chart_open(mc_page *p, const char *title, const char *about, int height);
+void mc_chart_open(mc_page *p, const char *title, const char *about, const char *kind, int height); /* kind: class of the drawing */
 void mc_chart_close(mc_page *p);
 /* The text, or its last `most` bytes behind an ellipsis. */
 void mc_chart_label(mc_page *p, const char *text, size_t most);

@@ -1,8 +1,8 @@
-/* Points over two axes: curves of a training, and figures against one another. The plot is a nested SVG in percentages; a line through the
- * points is drawn in a stretched viewBox of its own with strokes that do not stretch. */
+/* Points over two axes: curves of a training, and figures against one another. The drawing is as wide as its plot, in percentages; what is
+ * written beside it lies outside, in the margin of the style sheet. A line is drawn in a stretched viewBox with strokes that do not stretch. */
 #include "report/chart.h"
 
-enum { HEIGHT = 210, TOP = 26, BOTTOM = 34, LEFT = 58 };
+enum { HEIGHT = 210, TOP = 26, BOTTOM = 34, MARGIN = 58 /* of .points in style.c */ };
 
 typedef struct range {
     double lo, hi;
@@ -44,12 +44,11 @@ static void y_axis(mc_page *p, const mc_axes *a, const range *y)
     int64_t first = (int64_t)ceil(y->lo / step);
     for (int k = 0; k < 6 && (double)(first + k) * step <= y->hi; k++) {
         const double v = (double)(first + k) * step, at = TOP + plot * (1.0 - share(y, v));
-        mc_page_rawf(p, "<line class=\"grid\" x1=\"%d\" x2=\"100%%\" y1=\"%.1f\" y2=\"%.1f\"/><text class=\"ax\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">", LEFT, at, at,
-                     LEFT - 8, at + 4.0);
+        mc_page_rawf(p, "<line class=\"grid\" x1=\"0\" x2=\"100%%\" y1=\"%.1f\" y2=\"%.1f\"/><text class=\"ax\" x=\"-8\" y=\"%.1f\" text-anchor=\"end\">", at, at, at + 4.0);
         mc_page_text(p, a->show_y(fabs(v) < 1e-9 * step ? 0.0 : v).text);
         mc_page_raw(p, "</text>");
     }
-    mc_page_rawf(p, "<text class=\"ax\" x=\"0\" y=\"11\">");
+    mc_page_rawf(p, "<text class=\"ax\" x=\"%d\" y=\"11\">", -MARGIN);
     mc_page_text(p, a->y_title);
     mc_page_raw(p, "</text>\n");
 }
@@ -81,6 +80,8 @@ static void line(mc_page *p, const mc_axes *a, const mc_point *points, int64_t n
 static void dots(mc_page *p, const mc_axes *a, const mc_point *points, int64_t n, const range *x, const range *y)
 {
     static const char *const tones[] = {"dot", "dot on", "dot hollow"};
+    double last_x = -100.0, last_y = -100.0;
+    int last_below = 0;
     for (int64_t i = 0; i < n; i++) {
         const mc_point *q = &points[i];
         if (!usable(a, q)) continue;
@@ -92,10 +93,12 @@ static void dots(mc_page *p, const mc_axes *a, const mc_point *points, int64_t n
             mc_page_rawf(p, "<line class=\"whisker\" x1=\"%.2f%%\" x2=\"%.2f%%\" y1=\"%.2f%%\" y2=\"%.2f%%\"/>", px, px, 100.0 * (1.0 - share(y, q->lo)),
                          100.0 * (1.0 - share(y, q->hi)));
         mc_page_rawf(p, "<circle class=\"%s\" cx=\"%.2f%%\" cy=\"%.2f%%\" r=\"5\"/>", tones[q->tone], px, py);
-        if (q->tone != 2) {
-            mc_page_rawf(p, "<text class=\"lb\" x=\"%.2f%%\" y=\"%.2f%%\" dy=\"-10\" text-anchor=\"%s\">", px, py, px > 66.0 ? "end" : px < 33.0 ? "start" : "middle");
+        if (q->tone != 2) { /* below where the label of the point before is in the way */
+            const int below = fabs(px - last_x) < 18.0 && fabs(py - last_y) < 12.0 && !last_below, left = px > 66.0;
+            mc_page_rawf(p, "<text class=\"lb\" x=\"%.2f%%\" y=\"%.2f%%\" dx=\"%d\" dy=\"%d\" text-anchor=\"%s\">", px, py, left ? -9 : 9, below ? 17 : -8, left ? "end" : "start");
             mc_chart_label(p, q->label, 20);
             mc_page_raw(p, "</text>");
+            last_x = px, last_y = py, last_below = below;
         }
         mc_page_raw(p, "</g>\n");
     }
@@ -119,9 +122,9 @@ void mc_chart_points(mc_page *p, const char *title, const char *about, const mc_
     if (p->markdown || used == 0) return;
     pad(&x, a->dots ? 0.06 : 0.0);
     pad(&y, a->dots ? 0.14 : 0.05);
-    mc_chart_open(p, title, about, HEIGHT);
+    mc_chart_open(p, title, about, "points", HEIGHT);
     y_axis(p, a, &y);
-    mc_page_rawf(p, "<svg class=\"plot\" x=\"%d\" y=\"%d\" width=\"85%%\" height=\"%d\">\n", LEFT, TOP, HEIGHT - TOP - BOTTOM);
+    mc_page_rawf(p, "<svg y=\"%d\" width=\"100%%\" height=\"%d\">\n", TOP, HEIGHT - TOP - BOTTOM);
     x_axis(p, a, &x, lo, hi);
     if (a->joined && used > 1) line(p, a, points, n, &x, &y);
     if (a->dots || used == 1) dots(p, a, points, n, &x, &y);

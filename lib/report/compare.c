@@ -65,7 +65,7 @@ static void bars(mc_page *p, const mc_view *views, int32_t n, const char *key, c
         const double v = of_result(&views[i], key);
         if (!(v > 0.0)) continue;
         values[used] = show(v);
-        list[used] = (mc_bar){.label = views[i].name, .value = values[used].text, .to = v, .ghost = (double)NAN, .tone = i > 0};
+        list[used] = (mc_bar){.label = views[i].name, .value = values[used].text, .v = {i ? (double)NAN : v, i ? v : (double)NAN}, .ghost = (double)NAN};
         used++;
     }
     if (used > 1) mc_chart_bars(p, title, "One bar a run, of its result.", list, used);
@@ -79,7 +79,7 @@ void mc_compare(mc_page *p, const mc_view *views, int32_t n)
         titles[i + 1] = views[i].name;
         align[i + 1] = 'r';
     }
-    mc_page_html(p, "<section id=\"compare\"><h2>Side by side</h2>\n");
+    mc_page_html(p, "<section id=\"compare\"><h2 class=\"s\">Side by side</h2>\n");
     mc_page_md(p, "## Side by side\n\n");
     mc_page_html(p, "<div class=\"pair\">\n");
     bars(p, views, n, "bytes", "Size of the result", mc_show_bytes);

@@ -188,7 +188,8 @@ static int32_t put_advice(mc_json *j, const mcomp_cost_options *o, const mcomp_c
         if (!one) MC_FAIL(MCOMP_NO_MEMORY, "", "no memory");
         MC_TRY(mc_json_set_string(one, "rule", lines[i].rule));
         MC_TRY(mc_json_set_string(one, "text", lines[i].text));
-        MC_TRY(pair(one, "because", lines[i].because, lines[i].value, "", (double)NAN));
+        MC_TRY(mc_json_set_string(one, "figure", lines[i].figure));
+        MC_TRY(set(one, "value", lines[i].value));
         mc_json *given_away = one;
         one = NULL;
         MC_TRY(mc_json_append(list, given_away));

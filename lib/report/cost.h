@@ -12,7 +12,7 @@ void mc_cost_compute(mcomp_cost_result *r, const mcomp_cost_options *o);
 /* One line of advice: a rule that holds, and the figure that made it hold. */
 typedef struct mc_advice {
     const char *rule;  /* stable name */
-    const char *because; /* name of the figure */
+    const char *figure;  /* what `value` is */
     double value;
     char text[240];
 } mc_advice;

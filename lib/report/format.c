@@ -24,8 +24,8 @@ static int places(double v, int digits)
     const double a = fabs(v);
     int n = digits - 1;
     for (double limit = 10.0; a >= limit && n > 0; limit *= 10.0) n--;
-    for (double limit = 1.0; a > 0.0 && a < limit && n < digits + 3; limit /= 10.0) n++;
-    return a >= 1.0 || a == 0.0 ? n : n < digits - 1 ? digits - 1 : n;
+    for (double limit = 0.9995; a > 0.0 && a < limit && n < digits + 3; limit /= 10.0) n++;
+    return a >= 0.9995 || a == 0.0 ? n : n < digits - 1 ? digits - 1 : n;
 }
 
 static mc_shown scaled(double v, const char *const *units, double step)
@@ -53,7 +53,13 @@ mc_shown mc_show_count(double v)
     return s;
 }
 
-mc_shown mc_show_ms(double v) { SHOW(isfinite(v), "%.*f ms", places(v, 3), v); }
+mc_shown mc_show_ms(double v)
+{
+    if (fabs(v) < 0.9995 && v != 0.0) {
+        SHOW(1, "%.*f \xc2\xb5s", places(1e3 * v, 3), 1e3 * v);
+    }
+    SHOW(isfinite(v), "%.*f ms", places(v, 3), v);
+}
 mc_shown mc_show_number(double v)
 {
     SHOW(isfinite(v), v == floor(v) && fabs(v) < 1e15 ? "%.0f" : "%.4g", v);
@@ -66,6 +72,9 @@ mc_shown mc_show_usd(double v)
     char digits[32], out[40];
     size_t o = 0;
     if (!isfinite(v) || fabs(v) >= 1e15) return absent();
+    if (fabs(v) < 1.0 && v != 0.0) {
+        SHOW(1, "%s$%.3g", v < 0.0 ? "\xe2\x88\x92" : "", fabs(v));
+    }
     if (fabs(v) < 100.0) {
         SHOW(1, "%s$%.2f", v < 0.0 ? "\xe2\x88\x92" : "", fabs(v));
     }
@@ -104,5 +113,8 @@ mc_shown mc_show_points(const char *name, double d)
 mc_shown mc_show_change(double before, double after)
 {
     const double c = 100.0 * (after / before - 1.0);
+    if (fabs(c) < 0.05) {
+        SHOW(1, "unchanged");
+    }
     SHOW(isfinite(c), "%s%.1f %%", c < 0.0 ? "\xe2\x88\x92" : "+", fabs(c));
 }

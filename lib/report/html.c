@@ -49,7 +49,8 @@ static void section(mc_page *p, const mc_section *s, const mc_view *v, int level
 {
     const int64_t before = p->s.len;
     if (!p->markdown) {
-        mc_page_rawf(p, "<section id=\"%s%d\"><h%d%s>%s</h%d>\n", s->id, p->run, level, level > 2 ? " class=\"s\"" : "", s->title, level);
+        mc_page_rawf(p, "<section id=\"%s%d\"><h%d class=\"%s\">%s</h%d>\n", s->id, p->run, level, strcmp(s->id, "result") == 0 ? "vh" : "s", s->title, level);
+        (void)mc_page_said(p, s->title);
     } else {
         mc_page_heading(p, level, s->title);
     }

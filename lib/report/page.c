@@ -56,7 +56,7 @@ void mc_page_text(mc_page *p, const char *hostile)
     char clean[512], piece[128];
     while (*hostile && p->st == MCOMP_OK) { /* in pieces, for mc_escape writes into a buffer of fixed size */
         size_t n = strnlen(hostile, sizeof piece - 1);
-        while (n > 1 && n == sizeof piece - 1 && ((unsigned char)hostile[n] & 0xc0) == 0x80 && n > sizeof piece - 5) n--; /* not within a character */
+        for (int back = 0; back < 3 && n > sizeof piece - 5 && ((unsigned char)hostile[n] & 0xc0) == 0x80; back++) n--; /* not within a character */
         memcpy(piece, hostile, n);
         piece[n] = 0;
         hostile += n;
@@ -66,6 +66,13 @@ void mc_page_text(mc_page *p, const char *hostile)
             else if (p->st == MCOMP_OK) p->st = mc_str_append_bytes(&p->s, c, 1);
         }
     }
+}
+
+int mc_page_said(mc_page *p, const char *title)
+{
+    const int again = strcmp(p->said, title) == 0;
+    snprintf(p->said, sizeof p->said, "%s", title);
+    return again;
 }
 
 void mc_page_heading(mc_page *p, int level, const char *title)
@@ -91,6 +98,9 @@ void mc_table_open(mc_page *p, const char *caption, const char *align, const cha
     p->columns = (int)strlen(align);
     p->column = 0;
     p->align = align;
+    const int again = mc_page_said(p, caption);
+    int titled = 0;
+    for (int i = 0; i < p->columns; i++) titled |= *titles[i] != 0;
     if (p->markdown) {
         mc_page_raw(p, "|");
         for (int i = 0; i < p->columns; i++) {
@@ -103,9 +113,11 @@ void mc_table_open(mc_page *p, const char *caption, const char *align, const cha
         mc_page_raw(p, "\n");
         return;
     }
-    mc_page_raw(p, "<div class=\"scroll\" tabindex=\"0\"><table><caption>");
+    mc_page_raw(p, "<div class=\"scroll\" tabindex=\"0\"><table>");
+    mc_page_raw(p, again ? "<caption class=\"vh\"><span>" : "<caption><span>");
     mc_page_text(p, caption);
-    mc_page_raw(p, "</caption>\n<thead><tr>");
+    mc_page_raw(p, titled ? "</span></caption>\n<thead><tr>" : "</span></caption>\n<tbody>\n");
+    if (!titled) return;
     for (int i = 0; i < p->columns; i++) {
         mc_page_rawf(p, "<th scope=\"col\"%s>", align[i] == 'r' ? " class=\"r\"" : "");
         mc_page_text(p, titles[i]);
@@ -114,25 +126,54 @@ void mc_table_open(mc_page *p, const char *caption, const char *align, const cha
     mc_page_raw(p, "</tr></thead>\n<tbody>\n");
 }
 
-void mc_cell(mc_page *p, const char *hostile)
+static void cell_begin(mc_page *p, const char *tone)
 {
-    const int head = p->column == 0, right = p->align[p->column] == 'r';
-    const int absent = !hostile || strcmp(hostile, mc_not_measured) == 0;
-    if (p->markdown) {
-        mc_page_raw(p, head ? "| " : " ");
-        if (!absent) mc_page_text(p, hostile);
-        else mc_page_raw(p, mc_not_measured);
-        mc_page_raw(p, " |");
-    } else {
-        if (head) mc_page_raw(p, "<tr><th scope=\"row\">");
-        else mc_page_rawf(p, "<td%s>", absent ? right ? " class=\"r na\"" : " class=\"na\"" : right ? " class=\"r\"" : "");
-        if (!absent) mc_page_text(p, hostile);
-        else mc_page_raw(p, mc_not_measured);
-        mc_page_raw(p, head ? "</th>" : "</td>");
-    }
+    const char a = p->align[p->column];
+    if (p->markdown) mc_page_raw(p, p->column == 0 ? "| " : " ");
+    else if (p->column == 0) mc_page_raw(p, a == 'w' ? "<tr><th scope=\"row\" class=\"w\">" : "<tr><th scope=\"row\">");
+    else if (a == 'l' && !*tone) mc_page_raw(p, "<td>");
+    else mc_page_rawf(p, "<td class=\"%s%s%s\">", a == 'l' ? "" : a == 'r' ? "r" : "w", a != 'l' && *tone ? " " : "", tone);
+}
+
+static void cell_end(mc_page *p)
+{
+    mc_page_raw(p, p->markdown ? " |" : p->column == 0 ? "</th>" : "</td>");
     if (++p->column < p->columns) return;
     p->column = 0;
     mc_page_raw(p, p->markdown ? "\n" : "</tr>\n");
+}
+
+void mc_cell(mc_page *p, const char *hostile)
+{
+    const int absent = !hostile || strcmp(hostile, mc_not_measured) == 0;
+    cell_begin(p, absent ? "na" : "");
+    mc_page_text(p, absent ? mc_not_measured : hostile);
+    cell_end(p);
+}
+
+void mc_cell_two(mc_page *p, mc_shown v, const char *below)
+{
+    if (!below) {
+        mc_cell_shown(p, v);
+        return;
+    }
+    cell_begin(p, "");
+    mc_page_text(p, v.text);
+    mc_page_raw(p, p->markdown ? " (" : "<small>");
+    mc_page_text(p, below);
+    mc_page_raw(p, p->markdown ? ")" : "</small>");
+    cell_end(p);
+}
+
+void mc_cell_met(mc_page *p, int met)
+{
+    if (met < 0) {
+        mc_cell(p, NULL);
+        return;
+    }
+    cell_begin(p, met ? "good" : "bad");
+    mc_page_raw(p, met ? "\xe2\x9c\x93\xc2\xa0met" : "\xe2\x9c\x97\xc2\xa0missed");
+    cell_end(p);
 }
 
 void mc_cell_shown(mc_page *p, mc_shown v) { mc_cell(p, v.text); }

@@ -52,7 +52,8 @@ static void cost(mc_page *p, const mc_view *v)
     line(p, "of it by fewer instances", mc_show_usd(mc_find_number(c, "saving_parts.instances_usd")));
     line(p, "answers that became wrong, a month", mc_show_usd(mc_find_number(c, "error_usd")));
     line(p, "spent once", mc_show_usd(mc_find_number(c, "one_off_usd")));
-    line(p, "paid back after, months", mc_show_number(mc_find_number(c, "payback_months")));
+    const double months = mc_find_number(c, "payback_months");
+    line(p, "paid back after, months", mc_show_number(floor(months * 10.0 + 0.5) / 10.0));
     mc_table_close(p);
     advice(p, mc_find(c, "advice"));
 }

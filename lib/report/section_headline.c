@@ -12,16 +12,17 @@ static void card(mc_page *p, const char *title, mc_shown big, const char *tone, 
         mc_cell_shown(p, big);
         return;
     }
-    mc_page_raw(p, "<div class=\"card\"><h3>");
+    mc_page_raw(p, "<div class=\"card\"><p class=\"k\">");
     mc_page_text(p, title);
-    mc_page_rawf(p, "</h3><p class=\"big %s\">", strcmp(big.text, mc_not_measured) == 0 ? "na" : tone);
+    mc_page_rawf(p, "</p><p class=\"big %s\">", strcmp(big.text, mc_not_measured) == 0 ? "na" : tone);
     mc_page_text(p, big.text);
     mc_page_raw(p, "</p><p class=\"sub\">");
     if (strcmp(before.text, mc_not_measured) != 0 || strcmp(after.text, mc_not_measured) != 0) {
+        mc_page_raw(p, "<span>");
         mc_page_text(p, before.text);
-        mc_page_raw(p, " \xe2\x86\x92 <b>");
+        mc_page_raw(p, "</span> <span>\xe2\x86\x92 <b>");
         mc_page_text(p, after.text);
-        mc_page_raw(p, "</b>");
+        mc_page_raw(p, "</b></span>");
     }
     if (note && *note) {
         mc_page_raw(p, "<br/>");

@@ -74,7 +74,7 @@ static void kept_float(mc_page *p, const mc_view *v)
     if (n == 0) return;
     snprintf(summary, sizeof summary, "Kept in float: %lld nodes", (long long)n);
     mc_fold_open(p, summary);
-    mc_table_open(p, "Kept in float", "ll", titles);
+    mc_table_open(p, "Kept in float", "wl", titles);
     for (int64_t i = 0; i < n && i < MOST; i++) {
         mc_cell(p, mc_find_string(mc_json_at(list, i), "node"));
         mc_cell(p, mc_find_string(mc_json_at(list, i), "why"));
@@ -95,15 +95,16 @@ static void layers(mc_page *p, const mc_view *v)
         if (all > n) snprintf(summary, sizeof summary, "The first %lld of %lld layers", (long long)n, (long long)all);
         else snprintf(summary, sizeof summary, "All %lld layers", (long long)n);
         mc_fold_open(p, summary);
-        mc_table_open(p, stage, "llrrrll", titles);
+        mc_table_open(p, stage, "wlrrrll", titles);
         for (int64_t i = 0; i < n; i++) {
             const mc_json *l = mc_json_at(list, i);
+            const char *pattern = mc_find_string(l, "pattern");
             mc_cell(p, mc_find_string(l, "node"));
             mc_cell(p, mc_find_string(l, "op"));
             mc_cell_shown(p, mc_show_count(mc_find_number(l, "params")));
             mc_cell_shown(p, mc_show_bytes(mc_find_number(l, "bytes")));
             mc_cell_shown(p, mc_show_percent(mc_find_number(l, "sparsity")));
-            mc_cell(p, mc_find_string(l, "pattern"));
+            mc_cell(p, pattern ? pattern : "\xe2\x80\x93"); /* none is what it says, not something unmeasured */
             mc_cell(p, mc_find_string(l, "dtype"));
         }
         mc_table_close(p);

@@ -56,19 +56,17 @@ static int dearer(const void *a, const void *b)
 
 static void chart(mc_page *p, const ops_table *t, const char *const names[2])
 {
-    mc_bar bars[2 * DRAWN];
-    char labels[2 * DRAWN][96], values[2 * DRAWN][48];
+    mc_bar bars[DRAWN];
+    char values[DRAWN][120];
     int n = 0;
-    for (int i = 0; i < t->n && i < DRAWN; i++)
-        for (int side = 0; side < 2; side++) {
-            const double us = t->rows[i].us[side];
-            if (!names[side] || !isfinite(us)) continue;
-            snprintf(labels[n], sizeof labels[n], "%.40s \xc2\xb7 %.40s", t->rows[i].op, names[side]);
-            snprintf(values[n], sizeof values[n], "%s", mc_show_ms(us / 1e3).text);
-            bars[n] = (mc_bar){.label = labels[n], .value = values[n], .to = us, .ghost = (double)NAN, .tone = side};
-            n++;
-        }
-    mc_chart_bars(p, "Time of a run by operator", "Two bars an operator: the first stage grey, the last one coloured. A fused operator holds what was several.", bars, n);
+    for (; n < t->n && n < DRAWN; n++) {
+        const op_row *r = &t->rows[n];
+        const int both = names[0] && names[1];
+        snprintf(values[n], sizeof values[n], "%s%s%s", isfinite(r->us[0]) ? mc_show_ms(r->us[0] / 1e3).text : both ? "\xe2\x80\x93" : "", both ? " \xe2\x86\x92 " : "",
+                 isfinite(r->us[1]) ? mc_show_ms(r->us[1] / 1e3).text : both ? "\xe2\x80\x93" : "");
+        bars[n] = (mc_bar){.label = r->op, .value = values[n], .v = {r->us[0], r->us[1]}, .ghost = (double)NAN};
+    }
+    mc_chart_bars(p, "Time by operator", "Grey: the first stage; coloured: the last one. A fused operator holds what was several.", bars, n);
 }
 
 static void operators(mc_page *p, const mc_view *v)
@@ -99,7 +97,7 @@ static void operators(mc_page *p, const mc_view *v)
     if (t->n > 0) {
         qsort(t->rows, (size_t)t->n, sizeof *t->rows, dearer);
         chart(p, t, names);
-        mc_table_open(p, "Time of a run by operator", "lrrrrrr", titles);
+        mc_table_open(p, "Time by operator", "lrrrrrr", titles);
         for (int i = 0; i < t->n; i++) {
             mc_cell(p, t->rows[i].op);
             for (int side = 0; side < 2; side++) {

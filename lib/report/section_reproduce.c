@@ -56,7 +56,7 @@ static void reproduce(mc_page *p, const mc_view *v)
     const char *recipe = mc_find_string(v->j, "recipe.text");
     const double seed = mc_find_number(v->j, "seed"), threads = mc_find_number(m, "threads");
     int64_t before = p->s.len;
-    mc_table_open(p, "How it was made", "ll", titles);
+    mc_table_open(p, "How it was made", "lw", titles);
     const int64_t empty = p->s.len;
     command(p, v);
     line(p, "mcomp", mc_find_string(v->j, "mcomp"));
@@ -70,7 +70,7 @@ static void reproduce(mc_page *p, const mc_view *v)
     if (p->st == MCOMP_OK && p->s.len == empty) p->s.data[p->s.len = before] = 0;
     else mc_table_close(p);
     if (data && mc_json_is_object(data) && mc_json_size(data) > 0) {
-        mc_table_open(p, "Data, by content", "llrl", data_titles);
+        mc_table_open(p, "Data, by content", "lwrw", data_titles);
         (void)mc_json_each(data, data_row, p);
         mc_table_close(p);
     }

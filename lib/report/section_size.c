@@ -7,6 +7,7 @@ static void size(mc_page *p, const mc_view *v)
 {
     static const char *const titles[] = {"after", "size", "of the stage before", "of the first"};
     int64_t n = 0;
+    double sizes[64];
     mc_bar bars[64];
     char values[64][112];
     double previous = (double)NAN, first = (double)NAN;
@@ -15,8 +16,8 @@ static void size(mc_page *p, const mc_view *v)
         if (!(b > 0.0)) continue;
         if (n == 0) first = b;
         snprintf(values[n], sizeof values[n], "%s%s%s%s", mc_show_bytes(b).text, n ? " (" : "", n ? mc_show_change(previous, b).text : "", n ? ")" : "");
-        bars[n] = (mc_bar){.label = v->stages[i].name, .value = values[n], .to = b, .ghost = previous, .tone = n > 0};
-        previous = b;
+        bars[n] = (mc_bar){.label = v->stages[i].name, .value = values[n], .v = {n ? (double)NAN : b, n ? b : (double)NAN}, .ghost = previous};
+        sizes[n] = previous = b;
         n++;
     }
     if (n < 2) return;
@@ -24,9 +25,9 @@ static void size(mc_page *p, const mc_view *v)
     mc_table_open(p, "Size of the model file", "lrrr", titles);
     for (int64_t i = 0; i < n; i++) {
         mc_cell(p, bars[i].label);
-        mc_cell_shown(p, mc_show_bytes(bars[i].to));
-        mc_cell(p, i ? mc_show_change(bars[i - 1].to, bars[i].to).text : "\xe2\x80\x93");
-        mc_cell(p, i ? mc_show_percent(bars[i].to / first).text : "\xe2\x80\x93");
+        mc_cell_shown(p, mc_show_bytes(sizes[i]));
+        mc_cell(p, i ? mc_show_change(sizes[i - 1], sizes[i]).text : "\xe2\x80\x93");
+        mc_cell(p, i ? mc_show_percent(sizes[i] / first).text : "\xe2\x80\x93");
     }
     mc_table_close(p);
 }

@@ -4,79 +4,60 @@
 #include <stdio.h>
 
 typedef struct column {
-    const char *title;
-    double (*value)(const mc_view *v, int64_t i);
-    mc_shown (*show)(const mc_view *v, int64_t i);
+    const char *title, *key; /* key of the figure (mc_stage_figure), or one of `metric` and `difference` */
+    mc_shown (*show)(double);
+    int ratio;               /* how many times less than in the first stage stands below it */
+    int later;               /* the first stage has none */
 } column;
 
-#define OF(name, expression)                                                                                           \
-    static double value_##name(const mc_view *v, int64_t i) { return (void)v, expression; }
-#define SHOWN(name, expression)                                                                                        \
-    static mc_shown show_##name(const mc_view *v, int64_t i) { return (void)v, expression; }
-
-OF(metric, v->stages[i].metric)
-static mc_shown show_metric(const mc_view *v, int64_t i)
-{
-    const mc_stage *s = &v->stages[i];
-    mc_shown out = mc_show_metric(s->metric_name, s->metric);
-    const size_t n = strlen(out.text);
-    if (isfinite(s->metric) && isfinite(s->lo) && isfinite(s->hi) && mc_report_is_fraction(s->metric_name))
-        snprintf(out.text + n, sizeof out.text - n, " (%.2f\xe2\x80\x93%.2f)", 100.0 * s->lo, 100.0 * s->hi);
-    return out;
-}
-OF(difference, v->stages[i].difference)
-SHOWN(difference, mc_show_points(v->stages[i].metric_name, v->stages[i].difference))
-OF(bytes, v->stages[i].bytes)
-SHOWN(bytes, mc_show_bytes(v->stages[i].bytes))
-OF(smaller, i > 0 ? mc_ratio_of(v->first->bytes, v->stages[i].bytes) : (double)NAN)
-OF(params, v->stages[i].params)
-SHOWN(params, mc_show_count(v->stages[i].params))
-OF(macs, v->stages[i].macs)
-SHOWN(macs, mc_show_count(v->stages[i].macs))
-OF(p50, v->stages[i].p50_ms)
-SHOWN(p50, mc_show_ms(v->stages[i].p50_ms))
-OF(p90, v->stages[i].p90_ms)
-SHOWN(p90, mc_show_ms(v->stages[i].p90_ms))
-OF(faster, i > 0 ? mc_ratio_of(v->first->p50_ms, v->stages[i].p50_ms) : (double)NAN)
-OF(per_second, v->stages[i].per_second)
-SHOWN(per_second, mc_show_number(floor(v->stages[i].per_second * 10.0 + 0.5) / 10.0))
-OF(rss, v->stages[i].rss_bytes)
-SHOWN(rss, mc_show_bytes(v->stages[i].rss_bytes))
-OF(agreement, v->stages[i].agreement)
-SHOWN(agreement, mc_show_percent(v->stages[i].agreement))
-OF(seconds, v->stages[i].seconds)
-SHOWN(seconds, mc_show_number(v->stages[i].seconds < 100.0 ? v->stages[i].seconds : floor(v->stages[i].seconds + 0.5)))
-
-/* The first stage is what the others are compared with. */
-static mc_shown times(double (*value)(const mc_view *, int64_t), const mc_view *v, int64_t i)
-{
-    mc_shown one = {"1"};
-    return i == 0 ? one : mc_show_times(value(v, i));
-}
-SHOWN(smaller, times(value_smaller, v, i))
-SHOWN(faster, times(value_faster, v, i))
-
 static const column columns[] = {
-    {"metric", value_metric, show_metric}, /* the title is the metric's name */
-    {"against the first", value_difference, show_difference},
-    {"size", value_bytes, show_bytes},
-    {"smaller", value_smaller, show_smaller},
-    {"parameters", value_params, show_params},
-    {"MACs", value_macs, show_macs},
-    {"p50", value_p50, show_p50},
-    {"p90", value_p90, show_p90},
-    {"faster", value_faster, show_faster},
-    {"per second", value_per_second, show_per_second},
-    {"peak memory", value_rss, show_rss},
-    {"agreement", value_agreement, show_agreement},
-    {"took, s", value_seconds, show_seconds},
+    {"metric", "metric", NULL, 0, 0}, /* the title is the metric's name */
+    {"difference, points", "difference", NULL, 0, 1},
+    {"size", "bytes", mc_show_bytes, 1, 0},
+    {"parameters", "params", mc_show_count, 1, 0},
+    {"MACs", "macs", mc_show_count, 1, 0},
+    {"p50", "p50_ms", mc_show_ms, 1, 0},
+    {"p90", "p90_ms", mc_show_ms, 0, 0},
+    {"per second", "per_second", mc_show_number, 0, 0},
+    {"peak memory", "peak_rss_bytes", mc_show_bytes, 0, 0},
+    {"agreement", "agreement_ratio", mc_show_percent, 0, 1},
+    {"took, s", "seconds", mc_show_number, 0, 1},
 };
 enum { N_COLUMNS = (int)(sizeof columns / sizeof *columns) };
+
+static double figure(const column *c, const mc_stage *s)
+{
+    return strcmp(c->key, "difference") == 0 ? s->difference : mc_stage_figure(s, c->key);
+}
+
+static void cell(mc_page *p, const column *c, const mc_view *v, int64_t i)
+{
+    const mc_stage *s = &v->stages[i];
+    const double x = figure(c, s);
+    char below[64];
+    if (i == 0 && isnan(x) && c->later) {
+        mc_cell(p, "\xe2\x80\x93"); /* it was there, and the others are compared with it */
+    } else if (strcmp(c->key, "metric") == 0) {
+        const int known = isfinite(x) && isfinite(s->lo) && isfinite(s->hi);
+        if (known && mc_report_is_fraction(s->metric_name)) snprintf(below, sizeof below, "%.2f\xe2\x80\x93%.2f", 100.0 * s->lo, 100.0 * s->hi);
+        else if (known) snprintf(below, sizeof below, "%.4g\xe2\x80\x93%.4g", s->lo, s->hi);
+        mc_cell_two(p, mc_show_metric(s->metric_name, x), known ? below : NULL);
+    } else if (strcmp(c->key, "difference") == 0) {
+        mc_shown d = mc_show_points(s->metric_name, x);
+        char *unit = strstr(d.text, " points"); /* the title says it */
+        if (unit) *unit = 0;
+        mc_cell_shown(p, d);
+    } else {
+        const double ratio = c->ratio && i > 0 ? mc_ratio_of(figure(c, v->first), x) : (double)NAN;
+        if (isfinite(ratio)) snprintf(below, sizeof below, "%s", mc_show_times(ratio).text);
+        mc_cell_two(p, c->show(x < 100.0 ? x : floor(x + 0.5)), isfinite(ratio) ? below : NULL);
+    }
+}
 
 static int measured(const column *c, const mc_view *v)
 {
     for (int64_t i = 0; i < v->n; i++)
-        if (isfinite(c->value(v, i))) return 1;
+        if (isfinite(figure(c, &v->stages[i]))) return 1;
     return 0;
 }
 
@@ -107,18 +88,15 @@ static void stages(mc_page *p, const mc_view *v)
     for (int c = 0; c < N_COLUMNS; c++) {
         if (!measured(&columns[c], v)) continue;
         titles[n + 1] = c == 0 && v->last->metric_name ? v->last->metric_name : columns[c].title;
+        if (columns[c].key[0] == 'd' && !mc_report_is_fraction(v->last->metric_name)) titles[n + 1] = "difference";
         align[n + 1] = 'r';
         shown[n++] = &columns[c];
     }
     align[n + 1] = 0;
-    mc_table_open(p, "Stages, in order; the interval is of 95 %", align, titles);
+    mc_table_open(p, "In order. Below: 95 % interval; how many times less than in the first stage", align, titles);
     for (int64_t i = 0; i < v->n; i++) {
         mc_cell(p, v->stages[i].name);
-        for (int c = 0; c < n; c++) {
-            const int no_peer = i == 0 && (shown[c]->value == value_difference || shown[c]->value == value_agreement);
-            if (no_peer) mc_cell(p, "\xe2\x80\x93");
-            else mc_cell_shown(p, shown[c]->show(v, i));
-        }
+        for (int c = 0; c < n; c++) cell(p, shown[c], v, i);
     }
     mc_table_close(p);
     what_was_done(p, v);

@@ -30,7 +30,7 @@ static int32_t row(void *payload, const char *key, const mc_json *value)
     mc_cell(p, k ? k->title : key);
     mc_cell_shown(p, show(mc_find_number(value, "limit")));
     mc_cell_shown(p, show(mc_find_number(value, "value")));
-    mc_cell(p, !judged ? NULL : met ? "\xe2\x9c\x93 met" : "\xe2\x9c\x97 missed");
+    mc_cell_met(p, judged ? met : -1);
     return p->st;
 }
 

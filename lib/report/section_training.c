@@ -64,7 +64,7 @@ static void curve_of(mc_page *p, const char *stage, const mc_json *curve, const 
     mc_page_html(p, "</div>\n");
     snprintf(title, sizeof title, "%.60s: figures of the curve", stage);
     mc_fold_open(p, title);
-    mc_table_open(p, title, "rrrr", titles);
+    mc_table_open(p, title, "lrrr", titles);
     for (int64_t i = 0; i < rows; i++) {
         const mc_json *row = mc_json_at(curve, i);
         mc_cell_shown(p, mc_show_number(mc_find_number(row, "epoch")));

@@ -16,7 +16,7 @@ static void warnings(mc_page *p, const mc_view *v)
         mc_page_raw(p, p->markdown ? "\n\n" : "</p>\n");
     }
     if (n == 0) return;
-    mc_table_open(p, "Warnings", "lll", titles);
+    mc_table_open(p, "Warnings", "lwl", titles);
     for (int64_t i = 0; i < n && i < MOST; i++) {
         const mc_json *w = mc_json_at(list, i);
         const char *node = mc_find_string(w, "node");

@@ -12,25 +12,28 @@
 #define GAIN 0.95         /* of the dense kernel's time: what sparse must stay below to be chosen */
 #define HOT_BYTES (1 << 20) /* weights up to this are taken to be in L2 */
 #define DENSE_ROWS 32         /* weights are read once a tile of so many rows */
+#define DENSE_FEW 4           /* up to so many rows are read in place where others are padded (kernels/x86/qgemm_pairs.h) */
 
 /* What one core does, by tier, measured with bench_sparse. GMAC/s where the operands are near; bytes a nanosecond that weights come
  * with from L2 (hot) and from L3 (cold), which is what bounds few rows. Rates of the sparse kernel count the blocks that are there. */
 typedef struct rates {
     double dense, hot, cold;
-    int32_t dense_lanes;   /* rows are padded to this */
-    int32_t few;           /* up to so many rows the sparse kernel has columns in its lanes, */
-    double sparse_few;     /* at this rate, */
-    double one_hot, one_cold; /* but no more than this for each row; */
-    int32_t lanes;         /* beyond, rows are padded to this */
-    double sparse, output; /* and at this rate; nanoseconds for bringing a sum back to its row */
+    int32_t dense_lanes;        /* rows are padded to this */
+    double few;                 /* sparse, columns in the lanes (kernels' few()); */
+    double few_hot, few_cold;   /* but no more than this for each row; */
+    double half;                /* rows in the lanes, up to HALF_ROWS, padded to 16; */
+    double full;                /* more rows, padded to full_lanes */
+    int32_t full_lanes;
+    double output;              /* nanoseconds for bringing a sum back to its row */
 } rates;
 static const rates by_tier[MC_ISA_COUNT] = {
-    {2.0, 100.0, 100.0, 1, 0, 1.0, 100.0, 100.0, 1, 1.0, 0.0},
-    {95.0, 22.0, 17.0, 16, 4, 40.0, 13.0, 10.0, 16, 75.0, 0.25},
-    {130.0, 22.0, 17.0, 16, 4, 40.0, 13.0, 10.0, 16, 110.0, 0.2},
-    {360.0, 130.0, 32.0, 1, 12, 150.0, 45.0, 24.0, 32, 250.0, 0.17},
-    {1150.0, 75.0, 26.0, 1, 12, 150.0, 45.0, 24.0, 32, 250.0, 0.17},
+    {2.0, 100.0, 100.0, 1, 1.0, 100.0, 100.0, 1.0, 1.0, 1, 0.0},
+    {95.0, 22.0, 17.0, 16, 40.0, 13.0, 10.0, 75.0, 75.0, 16, 0.25},
+    {130.0, 22.0, 17.0, 16, 40.0, 13.0, 10.0, 75.0, 110.0, 64, 0.2},
+    {360.0, 130.0, 32.0, 1, 150.0, 45.0, 24.0, 160.0, 250.0, 64, 0.17},
+    {1150.0, 75.0, 26.0, 1, 150.0, 45.0, 24.0, 160.0, 250.0, 64, 0.17},
 };
+#define HALF_ROWS 32
 
 /* ---- counting ---- */
 
@@ -104,14 +107,14 @@ static double filled(double rows, int32_t lanes) { return rows / (double)mc_q_up
 static double dense_ns(const rates *r, double depth, double m, double bytes)
 {
     const double reads = (bytes <= HOT_BYTES ? r->hot : r->cold) * least(m, DENSE_ROWS);
-    return depth / least(r->dense * (m > r->few ? filled(m, r->dense_lanes) : 1.0), reads);
+    return depth / least(r->dense * (m > DENSE_FEW ? filled(m, r->dense_lanes) : 1.0), reads);
 }
 
-static double sparse_ns(const rates *r, double depth, double m, double bytes)
+static double sparse_ns(const rates *r, double depth, double m, double bytes, int64_t few)
 {
-    const double one = 1.4 * bytes <= HOT_BYTES ? r->one_hot : r->one_cold;
-    if (m <= r->few) return depth / least(r->sparse_few, one * m) + r->output;
-    return depth / (r->sparse * filled(m, r->lanes)) + r->output;
+    const double one = 1.4 * bytes <= HOT_BYTES ? r->few_hot : r->few_cold;
+    if (m <= (double)few) return depth / least(r->few, one * m) + r->output;
+    return depth / (m <= HALF_ROWS ? r->half * filled(m, 16) : r->full * filled(m, r->full_lanes)) + r->output;
 }
 
 mc_q_choice mc_q_choose(const mc_node *n, const mc_q_layout *l, const int8_t *w, double rows)
@@ -126,10 +129,11 @@ mc_q_choice mc_q_choose(const mc_node *n, const mc_q_layout *l, const int8_t *w,
     const double kept = (double)(c.blocks - c.empty) / (double)c.blocks, zeros = (double)c.zeros / (double)c.weights;
     if (rows < 1.0) rows = 1.0;
     const double bytes = (double)c.weights / (double)l->groups;
-    const double dense = dense_ns(r, (double)depth, rows, bytes), sparse = sparse_ns(r, (double)depth * kept, rows, bytes * kept);
+    const int64_t few = mc_kernels_for(mc_cpu_isa())->sparse.few();
+    const double dense = dense_ns(r, (double)depth, rows, bytes), sparse = sparse_ns(r, (double)depth * kept, rows, bytes * kept, few);
     out.sparse = forced > 0 || sparse < GAIN * dense;
     if (out.sparse) {
-        out.cost = sparse / dense;
+        out.cost = least(sparse / dense, 1.0); /* where it is forced it is not to be outbid for that */
         snprintf(out.note, sizeof out.note, "%.0f %% of its 4x1 blocks kept", 100.0 * kept);
     } else if (1.0 - kept > 0.5 * zeros) {
         snprintf(out.note, sizeof out.note, "%.0f %% of its 4x1 blocks kept: dense is faster for this size", 100.0 * kept);

@@ -31,3 +31,5 @@ void mc_k_sparse_gemm_ref(const mc_qgemm_tile *t)
             t->acc[i * t->ld_acc + j] = (int32_t)sum;
         }
 }
+
+int64_t mc_k_sparse_few_ref(void) { return 0; }

@@ -5,6 +5,7 @@
 #include "kernels/x86/sparse_ymm.h"
 
 #define PASSES 2
+#define CHAINS 1
 static inline __m256i vec_dot(__m256i c, __m256i x, __m256i w)
 {
     return _mm256_add_epi32(c, _mm256_madd_epi16(_mm256_maddubs_epi16(x, w), _mm256_set1_epi16(1)));
@@ -43,3 +44,5 @@ void mc_k_sparse_gemm_avx2(const mc_qgemm_tile *t)
             for (int64_t col = 0; col < t->cols; col += MC_QGEMM_LANES) panel_ymm(t, lines, i, rows, rows <= ROWS / 2, col);
     }
 }
+
+int64_t mc_k_sparse_few_avx2(void) { return FEW; }

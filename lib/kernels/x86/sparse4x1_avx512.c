@@ -5,6 +5,7 @@
 #include "kernels/x86/sparse_zmm.h"
 
 #define PASSES 1
+#define CHAINS 1
 #define vec_dot dot_zmm
 static inline __m512i dot_zmm(__m512i c, __m512i x, __m512i w)
 {
@@ -15,6 +16,7 @@ static inline __m512i dot_zmm(__m512i c, __m512i x, __m512i w)
 
 #include "kernels/x86/sparse_ymm.h"
 #define PASSES 2
+#define CHAINS 1
 #define vec_dot dot_ymm
 static inline __m256i dot_ymm(__m256i c, __m256i x, __m256i w)
 {
@@ -58,3 +60,5 @@ void mc_k_sparse_gemm_avx512(const mc_qgemm_tile *t)
         }
     }
 }
+
+int64_t mc_k_sparse_few_avx512(void) { return FEW; }

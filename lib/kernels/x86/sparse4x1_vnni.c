@@ -17,12 +17,14 @@ static inline __m256i dot_ymm(__m256i c, __m256i x, __m256i w)
 }
 
 #define PASSES 1
+#define CHAINS 1
 #define vec_dot dot_zmm
 #include "kernels/x86/sparse_tokens_body.h"
 #include "kernels/x86/sparse_undef.h"
 
 #include "kernels/x86/sparse_ymm.h"
 #define PASSES 2
+#define CHAINS 2
 #define vec_dot dot_ymm
 #include "kernels/x86/sparse_tokens_body.h"
 #include "kernels/x86/sparse_undef.h"
@@ -84,3 +86,5 @@ void mc_k_sparse_gemm_avx512_vnni(const mc_qgemm_tile *t)
         }
     }
 }
+
+int64_t mc_k_sparse_few_avx512_vnni(void) { return columns_usable() ? FEW : 0; }

@@ -184,11 +184,11 @@ static inline __attribute__((always_inline)) COLUMNS_VBMI void columns_panel(con
 COLUMNS_ROWS(1, 4)
 COLUMNS_ROWS(2, 2)
 COLUMNS_ROWS(3, 2)
-COLUMNS_ROWS(4, 1)
-COLUMNS_ROWS(5, 1)
-COLUMNS_ROWS(6, 1)
-COLUMNS_ROWS(7, 1)
-COLUMNS_ROWS(8, 1)
+COLUMNS_ROWS(4, 2)
+COLUMNS_ROWS(5, 2)
+COLUMNS_ROWS(6, 2)
+COLUMNS_ROWS(7, 2)
+COLUMNS_ROWS(8, 2)
 
 /* All columns of the tile for rows `first` .. that columns_load copied. */
 static void columns_gemm(const mc_qgemm_tile *t, const void *section, const uint8_t *x, int64_t first, int64_t rows)

@@ -5,9 +5,9 @@
  * The interleaving serves four columns: that is what the 4x1 pattern buys. A strip's sums stay in registers (PASSES: the lines are
  * taken in halves where registers are few). Sums of four strips then go through 4 KiB to whole rows of 16 columns.
  *
- * The includer defines NAME(x), vec (GROUP bytes), PASSES, LINE_SCALE (GROUP / 8: places are 8 * input) and, on vec: vec_load,
+ * The includer defines NAME(x), vec (GROUP bytes), PASSES, CHAINS (1 or 2), LINE_SCALE (GROUP / 8: places are 8 * input) and, on vec: vec_load,
  * vec_store, vec_quad (broadcast), vec_lo8, vec_hi8, vec_lo16, vec_hi16, vec_lo32, vec_hi32, vec_lo64, vec_hi64 (interleave within
- * 128 bits), vec_dot(sum, bytes, weights), vec_row(const int32_t *const p[4], int32_t *out) (four times 16 bytes to a row), and
+ * 128 bits), vec_sum, vec_dot(sum, bytes, weights), vec_row(const int32_t *const p[4], int32_t *out) (four times 16 bytes to a row), and
  * vec_lines(const uint8_t *const p[]): 16 bytes from each of GROUP / 16 addresses.
  */
 #define GROUP ((int64_t)sizeof(vec))
@@ -73,14 +73,19 @@ static void NAME(load_group)(const mc_qgemm_tile *t, int64_t first, int64_t rows
     }
 }
 
-/* Sums of one strip over one pass of a group: c[column][vector]. */
+/* Sums of one strip over one pass of a group: c[column][vector]. Quads come in pairs; with CHAINS 2 each of a pair has sums of its
+ * own, where half the vectors would wait for the product before. */
 static inline __attribute__((always_inline)) void NAME(strip)(const uint8_t *lines, const mc_sparse_quad *q, const mc_sparse_quad *end,
                                                              const int32_t *init, const int high, vec c[4][VECS])
 {
+    vec sum[CHAINS][4][VECS];
 #pragma GCC unroll 4
     for (int o = 0; o < 4; o++)
 #pragma GCC unroll 4
-        for (int v = 0; v < VECS; v++) c[o][v] = vec_quad(init[o]);
+        for (int v = 0; v < VECS; v++) {
+            c[o][v] = sum[0][o][v] = vec_quad(init[o]);
+            if (CHAINS > 1) sum[CHAINS - 1][o][v] = vec_quad(0);
+        }
     if (q == end) return;
     do {
 #pragma GCC unroll 2
@@ -104,10 +109,14 @@ static inline __attribute__((always_inline)) void NAME(strip)(const uint8_t *lin
                 memcpy(&quad, q->w[o], 4);
                 const vec w = vec_quad(quad);
 #pragma GCC unroll 4
-                for (int v = 0; v < VECS; v++) c[o][v] = vec_dot(c[o][v], x[v], w);
+                for (int v = 0; v < VECS; v++) sum[twice % CHAINS][o][v] = vec_dot(sum[twice % CHAINS][o][v], x[v], w);
             }
         }
     } while (q < end);
+#pragma GCC unroll 4
+    for (int o = 0; o < 4; o++)
+#pragma GCC unroll 4
+        for (int v = 0; v < VECS; v++) c[o][v] = CHAINS > 1 ? vec_sum(sum[0][o][v], sum[CHAINS - 1][o][v]) : sum[0][o][v];
 }
 
 /* Columns to rows within 128 bits: 16 bytes of four columns for each row, in the order [vector][row in four][lane]. */

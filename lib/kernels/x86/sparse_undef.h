@@ -2,6 +2,7 @@
 #undef NAME
 #undef LINE_SCALE
 #undef PASSES
+#undef CHAINS
 #undef vec
 #undef vec_load
 #undef vec_store
@@ -17,3 +18,4 @@
 #undef vec_lo64
 #undef vec_hi64
 #undef vec_dot
+#undef vec_sum

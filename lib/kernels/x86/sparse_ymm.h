@@ -36,3 +36,4 @@ static inline __m256i ymm_lines(const uint8_t *const p[2])
 #define vec_hi32 _mm256_unpackhi_epi32
 #define vec_lo64 _mm256_unpacklo_epi64
 #define vec_hi64 _mm256_unpackhi_epi64
+#define vec_sum _mm256_add_epi32

@@ -32,3 +32,4 @@ static inline __m512i zmm_lines(const uint8_t *const p[4]) { return zmm_four(p[0
 #define vec_hi32 _mm512_unpackhi_epi32
 #define vec_lo64 _mm512_unpacklo_epi64
 #define vec_hi64 _mm512_unpackhi_epi64
+#define vec_sum _mm512_add_epi32
