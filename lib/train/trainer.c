@@ -123,7 +123,7 @@ static int32_t build(mcomp_trainer *t)
     const char **frozen = NULL;
     mc_step *s = &t->step;
     MC_TRY(mc_arena_split(t->arena, t->o.freeze, &frozen));
-    MC_TRY(mc_step_prepare(s, t->model, frozen));
+    MC_TRY(mc_step_prepare(s, t->model, frozen, t->marks, t->n_marks));
     mc_loss_site site = {.g = s->g, .out = out, .smoothing = (float)t->o.label_smoothing, .weight = t->weight, .n_weight = t->n_weight, .step = s};
     MC_TRY(mc_trainer_outputs(t, s->g, out, &site.n_out));
     MC_TRY(mc_trainer_emit_loss(t, &site));

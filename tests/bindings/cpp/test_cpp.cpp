@@ -356,6 +356,24 @@ START_TEST(prune)
 }
 END_TEST
 
+START_TEST(quantize_while_training)
+{
+    const Context ctx;
+    const Graph g = mlp(ctx);
+    Dataset d = numbers(ctx, g, 200), v = numbers(ctx, g, 50);
+    Calibrator c(ctx, g);
+    c.feed(d);
+    Quantizer q(ctx);
+    TrainerOptions o;
+    o.epochs = 2;
+    const QatResults r = quantize_aware(q, g, &c, d, &v, o);
+    ck_assert(r.qat.trained == 1 && r.qat.weights > 0 && r.qat.learned_scales > 0 && r.training.epochs == 2);
+    QatOptions fixed;
+    fixed.scales = MCOMP_QAT_SCALES_FIXED;
+    ck_assert(quantize_aware(q, r.graph, nullptr, d, &v, o, fixed).qat.learned_scales == 0);
+}
+END_TEST
+
 START_TEST(tokenizer)
 {
     const Context ctx;
@@ -438,7 +456,7 @@ int main()
 {
     Suite *suite = suite_create("cpp");
     TCase *c = tcase_create("cpp");
-    for (const TTest *t : {tensors, graph_and_run, runs_allocate_nothing, attributes, errors, ownership, quantize, train, distil, prune, tokenizer, callbacks_throw, two_files})
+    for (const TTest *t : {tensors, graph_and_run, runs_allocate_nothing, attributes, errors, ownership, quantize, train, distil, prune, quantize_while_training, tokenizer, callbacks_throw, two_files})
         tcase_add_test(c, t);
     suite_add_tcase(suite, c);
     SRunner *r = srunner_create(suite);
