@@ -79,7 +79,7 @@ class Recipe(Exclusive):
 
     def run(self, out, *, resume=False, overwrite=False, context=None):
         """Runs it into the folder `out`: model.onnx, run.json, report.html, the store. Returns what run.json holds, as a dict. Raises
-        TargetMissed when the target is missed (everything is written all the same), Cancelled after the context was cancelled; a later
+        TargetMissedError when the target is missed (everything is written all the same), CancelledError after the context was cancelled; a later
         run with resume=True goes on from there."""
         o = options(_ffi.mcomp_recipe_run_options, {"resume": int(resume), "overwrite": int(overwrite)})
         o.out = os.fsencode(out)
