@@ -471,6 +471,12 @@ static inline int32_t go_mcomp_pruner_site_get(mcgo_error *error_out, const mcom
     return mcgo_leave(error_out, outer, mcomp_pruner_site_get(p, index, out));
 }
 
+static inline int32_t go_mcomp_qat_options_init(mcgo_error *error_out, mcomp_qat_options *o, uint32_t size)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_qat_options_init(o, size));
+}
+
 static inline int32_t go_mcomp_quantizer_apply(mcgo_error *error_out, mcomp_graph **out, mcomp_quantizer *q, const mcomp_graph *g, const mcomp_calibrator *calibrator, mcomp_dataset *samples)
 {
     uintptr_t outer = mcgo_enter();
@@ -505,6 +511,12 @@ static inline int32_t go_mcomp_quantizer_set_rule(mcgo_error *error_out, mcomp_q
 {
     uintptr_t outer = mcgo_enter();
     return mcgo_leave(error_out, outer, mcomp_quantizer_set_rule(q, pattern, key, value));
+}
+
+static inline int32_t go_mcomp_quantizer_train(mcgo_error *error_out, mcomp_graph **out, mcomp_qat_result *result, mcomp_train_result *fit, mcomp_quantizer *q, const mcomp_graph *g, const mcomp_calibrator *calibrator, mcomp_dataset *train, mcomp_dataset *valid, const mcomp_trainer_options *training, const mcomp_qat_options *options)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_quantizer_train(out, result, fit, q, g, calibrator, train, valid, training, options));
 }
 
 static inline int32_t go_mcomp_recipe_error_count(mcgo_error *error_out, const mcomp_recipe *r, int32_t *count, int32_t *more)

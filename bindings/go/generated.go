@@ -127,20 +127,27 @@ var dtypes = map[DType]struct {
 
 // Constants of the C API.
 const (
-	MaxRank       = 8
-	DataAuto      = 0
-	DataInside    = 1
-	DataBeside    = 2
-	QDQORT        = 0
-	QDQTensorrt   = 1
-	QDQOpenvino   = 2
-	SlowerAuto    = 0
-	SlowerFloat   = 2
-	SlowerKeep    = 1
-	VersionMajor  = 0
-	VersionMinor  = 1
-	VersionPatch  = 0
-	VersionString = "0.1.0"
+	MaxRank          = 8
+	DataAuto         = 0
+	DataInside       = 1
+	DataBeside       = 2
+	QDQORT           = 0
+	QDQTensorrt      = 1
+	QDQOpenvino      = 2
+	SlowerAuto       = 0
+	SlowerFloat      = 2
+	SlowerKeep       = 1
+	QatAlways        = 0
+	QatIfBetter      = 1
+	QatScalesLearned = 0
+	QatScalesFixed   = 1
+	QatZerosAuto     = 0
+	QatZerosKeep     = 1
+	QatZerosFree     = 2
+	VersionMajor     = 0
+	VersionMinor     = 1
+	VersionPatch     = 0
+	VersionString    = "0.1.0"
 )
 
 // ContextOptions is mcomp_context_options: what is zero is the default.
@@ -814,6 +821,57 @@ func (o *QuantizedNode) from(c *C.mcomp_quantized_node) {
 	o.Why = C.GoString(c.why)
 	o.Error = float64(c.error)
 	o.Slower = int32(c.slower)
+}
+
+// QatOptions is mcomp_qat_options: what is zero is the default.
+type QatOptions struct {
+	Mode      int32
+	Scales    int32
+	Zeros     int32
+	ScaleRate float64
+}
+
+func (o QatOptions) c(m *memory) (*C.mcomp_qat_options, error) {
+	c := new(C.mcomp_qat_options)
+	if err := m.check(C.go_mcomp_qat_options_init(m.error(), c, C.uint32_t(unsafe.Sizeof(*c))), "mcomp_qat_options_init"); err != nil {
+		return nil, err
+	}
+	c.mode = C.int32_t(o.Mode)
+	c.scales = C.int32_t(o.Scales)
+	c.zeros = C.int32_t(o.Zeros)
+	c.scale_rate = C.double(o.ScaleRate)
+	return c, m.failed
+}
+
+// QatResult is mcomp_qat_result.
+type QatResult struct {
+	Trained          int32
+	KeptCalibrated   int32
+	HasFloat         int32
+	Weights          int64
+	LearnedScales    int64
+	Masked           int64
+	FloatMetric      float64
+	FloatLo          float64
+	FloatHi          float64
+	CalibratedMetric float64
+	CalibratedLo     float64
+	CalibratedHi     float64
+}
+
+func (o *QatResult) from(c *C.mcomp_qat_result) {
+	o.Trained = int32(c.trained)
+	o.KeptCalibrated = int32(c.kept_calibrated)
+	o.HasFloat = int32(c.has_float)
+	o.Weights = int64(c.weights)
+	o.LearnedScales = int64(c.learned_scales)
+	o.Masked = int64(c.masked)
+	o.FloatMetric = float64(c.float_metric)
+	o.FloatLo = float64(c.float_lo)
+	o.FloatHi = float64(c.float_hi)
+	o.CalibratedMetric = float64(c.calibrated_metric)
+	o.CalibratedLo = float64(c.calibrated_lo)
+	o.CalibratedHi = float64(c.calibrated_hi)
 }
 
 // CostOptions is mcomp_cost_options: what is zero is the default.

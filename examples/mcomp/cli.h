@@ -158,6 +158,24 @@ json_t *cli_best(const cli_training *t, const mcomp_train_result *r); /* best{} 
 /* Names of the classes go into the model, so that validation and every later call number them alike. */
 int cli_name_labels(cli *c, mcomp_graph *g, const mcomp_dataset *d);
 
+/* ---- quantization-aware training (qat.c) ---- */
+
+enum { CLI_PTQ, CLI_QAT, CLI_PTQ_THEN_QAT };
+typedef struct cli_qat {
+    int mode;
+    mcomp_dataset *data, *valid;
+    cli_training training;
+    mcomp_qat_result r;
+    mcomp_train_result fit;
+} cli_qat;
+int cli_qat_mode(cli *c, int *mode); /* --mode, and whether the other options go with it */
+int cli_has_pairs(const mcomp_graph *g); /* it is quantized already */
+int cli_qat_open(cli *c, cli_qat *q, mcomp_graph *g, const char *out); /* data, checkpoint; OUT must be free */
+void cli_qat_close(cli_qat *q);
+int cli_qat_calibrate(cli *c, const mcomp_graph *g, mcomp_dataset *d, mcomp_calibrator **out);
+int cli_qat_train(cli *c, cli_qat *q, mcomp_quantizer *quantizer, const mcomp_graph *g, const mcomp_calibrator *sketch, mcomp_graph **out);
+void cli_qat_report(const cli_qat *q, json_t *before, json_t *after);
+
 /* ---- running a dataset (rows.c) ---- */
 
 typedef struct cli_rows { /* one float row an output row: predictions of a model on a dataset */

@@ -11,6 +11,7 @@ typedef struct job {
     mcomp_calibrator *sketch;
     mcomp_quantizer *quantizer;
     cli_rows before, after;
+    cli_qat qat;
     const char *out;
     char *own_out;
 } job;
@@ -18,7 +19,9 @@ typedef struct job {
 static int calibrate(cli *c, job *j)
 {
     int st = 0;
-    const char *calib = cli_str(c, "calib", cli_str(c, "data", NULL)), *scheme = cli_str(c, "scheme", "auto");
+    const int trains = j->qat.mode != CLI_PTQ;
+    const char *calib = cli_str(c, "calib", trains ? NULL : cli_str(c, "data", NULL)), *scheme = cli_str(c, "scheme", "auto");
+    if (!calib && trains) return cli_has_pairs(j->g) ? 0 : cli_qat_calibrate(c, j->g, j->qat.data, &j->sketch);
     if (!calib) {
         if (strcmp(scheme, "int8") != 0) return 0;
         return cli_fail(c, MCOMP_ARGUMENT, "--calib", "--calib DATA, or --scheme int8-dynamic", "static int8 needs calibration data");
@@ -49,13 +52,14 @@ static int quantize(cli *c, job *j)
     else if (strcmp(qdq, "ort") != 0) CLI_TRY(cli_fail(c, MCOMP_ARGUMENT, "qdq", "ort, tensorrt, openvino", "--qdq cannot be \"%.60s\"", qdq));
     o.scheme = cli_str(c, "scheme", NULL);
     o.range = cli_str(c, "range", NULL);
-    o.slower = MCOMP_SLOWER_FLOAT;
+    o.slower = j->qat.mode == CLI_PTQ ? MCOMP_SLOWER_FLOAT : MCOMP_SLOWER_KEEP;
     if (strcmp(slower, "keep") == 0) o.slower = MCOMP_SLOWER_KEEP;
     else if (strcmp(slower, "float") != 0) CLI_TRY(cli_fail(c, MCOMP_ARGUMENT, "slower", "float, keep", "--slower cannot be \"%.60s\"", slower));
     CLI_LIB(mcomp_quantizer_create(&j->quantizer, c->ctx, &o));
     for (int i = 0; i < c->n_args; i++)
         if (strcmp(c->args[i].name, "keep") == 0) CLI_LIB(mcomp_quantizer_set_rule(j->quantizer, c->args[i].value, "precision", "float"));
-    CLI_LIB(mcomp_quantizer_apply(&j->q, j->quantizer, j->g, j->sketch, j->calib));
+    if (j->qat.mode != CLI_PTQ) CLI_TRY(cli_qat_train(c, &j->qat, j->quantizer, j->g, j->sketch, &j->q));
+    else CLI_LIB(mcomp_quantizer_apply(&j->q, j->quantizer, j->g, j->sketch, j->calib));
 done:
     return st;
 }
@@ -64,9 +68,6 @@ static int write_model(cli *c, job *j)
 {
     int st = 0;
     mcomp_save_options o;
-    j->out = cli_str(c, "out-file", NULL);
-    if (!j->out) j->out = j->own_out = cli_stem(c->pos[0], ".int8.onnx");
-    if (!j->out) return cli_fail(c, MCOMP_NO_MEMORY, "", "", "no memory");
     CLI_LIB(mcomp_save_options_init(&o, sizeof o));
     o.overwrite = c->overwrite;
     CLI_TRY(cli_tokenizer_save(c, j->out));
@@ -153,7 +154,13 @@ static int run(cli *c)
     const char *eval = cli_str(c, "eval", NULL);
     cli_set(c->root, "before", before);
     cli_set(c->root, "after", after);
+    CLI_TRY(cli_qat_mode(c, &j.qat.mode));
+    j.out = cli_str(c, "out-file", NULL);
+    if (!j.out) j.out = j.own_out = cli_stem(c->pos[0], ".int8.onnx");
+    if (!j.out) CLI_TRY(cli_fail(c, MCOMP_NO_MEMORY, "", "", "no memory"));
+    cli_set(c->root, "mode", json_string(cli_str(c, "mode", "ptq")));
     CLI_TRY(cli_model(c, c->pos[0], &j.g));
+    if (j.qat.mode != CLI_PTQ) CLI_TRY(cli_qat_open(c, &j.qat, j.g, j.out));
     if (eval) CLI_TRY(cli_dataset(c, j.g, eval, &j.eval)); /* a wrong --eval is found before the work */
     CLI_TRY(calibrate(c, &j));
     CLI_TRY(quantize(c, &j));
@@ -165,12 +172,14 @@ static int run(cli *c)
     cli_set(before, "bytes", json_integer((json_int_t)cli_model_bytes(j.g)));
     cli_set(after, "bytes", json_integer((json_int_t)cli_model_bytes(j.written)));
     CLI_TRY(evaluate(c, &j, before, after, m, &has_metric));
-    CLI_TRY(cli_time_pair(c, j.eval ? j.eval : j.calib, j.g, j.written, before, after, p50));
+    if (j.qat.mode != CLI_PTQ) cli_qat_report(&j.qat, before, after);
+    CLI_TRY(cli_time_pair(c, j.eval ? j.eval : j.calib ? j.calib : j.qat.data, j.g, j.written, before, after, p50));
     if (isfinite(p50[1]) && p50[1] > p50[0]) cli_warn(c, "SLOWER", "", "on this machine the quantized model is slower: %.4f ms instead of %.4f ms", p50[1], p50[0]);
     table(c, &j, m, has_metric, p50, scheme, integer, total);
 done:
     cli_rows_free(&j.before);
     cli_rows_free(&j.after);
+    cli_qat_close(&j.qat);
     mcomp_quantizer_destroy(j.quantizer);
     mcomp_calibrator_destroy(j.sketch);
     mcomp_dataset_destroy(j.calib);
@@ -192,7 +201,11 @@ static const cli_opt opts[] = {
     {"keep", OPT_MULTI, "PATTERN  nodes (name or operator) that stay float"},
     {"qdq", OPT_VALUE, "ort|tensorrt|openvino"},
     {"slower", OPT_VALUE, "float|keep  what makes the model slower on this machine than float stays float (default), or is quantized all the same"},
-    {"metric", OPT_VALUE, "M  as in mcomp eval"},
+    {"mode", OPT_VALUE, "ptq|qat|ptq_then_qat  calibrates (default); trains the quantized model on --data; trains it if calibration loses, and keeps the better one"},
+    {"valid", OPT_VALUE, "DATA  qat: chooses the best epoch (default: 10 % of the data, by hash)"},
+    {"loss", OPT_VALUE, "cross_entropy|bce|mse|kl|cosine|span  of the training"},
+    {"scales", OPT_VALUE, "learned|fixed  qat: scales are trained (LSQ), or stay as calibrated"},
+    {"zeros", OPT_VALUE, "auto|keep|free  qat: weights that are 0 stay 0 where 5 % of a matrix are, everywhere, or nowhere"},
     {NULL, 0, NULL},
 };
 const cli_verb cli_quantize = {"quantize", "mcomp quantize MODEL [--calib DATA|F.calib] [--eval DATA] [-o OUT]", "a calibrated INT8 model beside the original, measured", 1, 1, opts, run};

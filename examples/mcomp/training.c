@@ -204,4 +204,4 @@ const cli_opt cli_training_opts[] = {
     {NULL, 0, NULL},
 };
 
-int cli_takes_training(const cli_verb *v) { return v == &cli_train || v == &cli_distill || v == &cli_prune; }
+int cli_takes_training(const cli_verb *v) { return v == &cli_train || v == &cli_distill || v == &cli_prune || v == &cli_quantize; }

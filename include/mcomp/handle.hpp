@@ -153,6 +153,7 @@ using LoadOptions = Options<mcomp_load_options, mcomp_load_options_init>;
 using SaveOptions = Options<mcomp_save_options, mcomp_save_options_init>;
 using BuildOptions = Options<mcomp_build_options, mcomp_build_options_init>;
 using DatasetOptions = Options<mcomp_dataset_options, mcomp_dataset_options_init>;
+using QatOptions = Options<mcomp_qat_options, mcomp_qat_options_init>;
 using QuantizerOptions = Options<mcomp_quantizer_options, mcomp_quantizer_options_init>;
 using SessionOptions = Options<mcomp_session_options, mcomp_session_options_init>;
 using DistillerOptions = Options<mcomp_distiller_options, mcomp_distiller_options_init>;

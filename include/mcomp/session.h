@@ -21,7 +21,8 @@ typedef struct mcomp_session_options {
     int32_t no_fusion;     /* 1: run the graph as it is (for debugging and differential tests) */
     int32_t reserved;
     const char *precision; /* f32 (NULL); bf16: matrix products (MatMul, Gemm and what they are fused into) round their operands to
-                            * BF16 and sum in float, everything else is float; UNSUPPORTED where the CPU lacks AVX512_BF16 */
+                            * BF16 and sum in float, everything else is float; UNSUPPORTED where the CPU lacks AVX512_BF16. f32-split:
+                            * these products as sums of BF16 products that lose nothing (docs/training.md); UNSUPPORTED without AMX */
 } mcomp_session_options;
 MCOMP_API int32_t mcomp_session_options_init(mcomp_session_options *o, uint32_t size);
 

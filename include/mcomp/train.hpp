@@ -46,6 +46,24 @@ private:
     }
 };
 
+struct QatResults {
+    Graph graph;
+    mcomp_qat_result qat;
+    mcomp_train_result training; /* steps 0 where nothing was trained */
+};
+/* Quantization-aware training with the scheme and the rules of q. c: of a float model; nullptr: g is quantized already. */
+inline QatResults quantize_aware(Quantizer &q, const Graph &g, const Calibrator *c, Dataset &train, Dataset *valid = nullptr, const TrainerOptions &training = {},
+                                 const QatOptions &options = {})
+{
+    mcomp_graph *out = nullptr;
+    QatResults r{Graph(nullptr), {}, {}};
+    r.qat.size = sizeof r.qat;
+    r.training.size = sizeof r.training;
+    detail::call(mcomp_quantizer_train, &out, &r.qat, &r.training, q.get(), g.get(), c ? c->get() : nullptr, train.get(), valid ? valid->get() : nullptr, &training, &options);
+    r.graph = Graph(out);
+    return r;
+}
+
 class Pruner : public Handle<mcomp_pruner, mcomp_pruner_destroy> {
 public:
     using Handle::Handle;

@@ -42,7 +42,7 @@ typedef struct mcomp_trainer_options { /* strings are copied; start with _init, 
     const char *optimizer;      /* adamw (NULL), adam, sgd, lamb */
     const char *schedule;       /* cosine (NULL), constant, linear, step, one-cycle */
     const char *metric;         /* accuracy (NULL; perplexity for texts as targets, loss for numbers), macro_f1, loss, auc, mse, perplexity */
-    const char *precision;      /* f32 (NULL); bf16: as of a session, weights, gradients and moments stay float; validation is f32 */
+    const char *precision;      /* f32 (NULL; f32-split where there is AMX); bf16: as of a session; weights, gradients and moments stay float; validation is f32 */
     const char *freeze;         /* glob patterns of initializers, separated by commas; NULL: none */
     const char *no_decay;       /* patterns of parameters without weight decay, besides all vectors; NULL: none */
     const char *objective;      /* classify (NULL); mlm, next-token: texts opened for that objective are their own targets */

@@ -19,7 +19,7 @@ typedef struct mc_kernels {
     mc_kernels_f32 f32;
     mc_kernels_int8 int8;
     mc_kernels_sparse sparse;
-    mc_kernels_bf16 bf16;
+    mc_kernels_bf16 bf16, split;
 } mc_kernels;
 
 /* Table of a tier, clamped to what the CPU has. Built once; never fails. */

@@ -1,4 +1,4 @@
-/* Products of float matrices that are to be computed in BF16 say so by the attribute `bf16`: the last pass, so that nodes made by other
+/* Products of float matrices that are to be computed by BF16 instructions say so by the attribute `bf16`, the numbers an operand: the last pass, so that nodes made by other
  * passes say it too. Which operators: those whose kernels round their operands while packing (backends/cpu/matrix.h). */
 #include "passes/internal.h"
 
@@ -13,7 +13,7 @@ int32_t mc_pass_precision(mc_graph *g, const mc_pass_options *o)
 {
     int32_t st = MCOMP_OK;
     for (int64_t i = 0; o->bf16 && i < g->n_order; i++)
-        if (is_product(g->order[i])) MC_TRY(mc_node_set_i(g->order[i], "bf16", 1));
+        if (is_product(g->order[i])) MC_TRY(mc_node_set_i(g->order[i], "bf16", o->bf16));
 done:
     return st;
 }

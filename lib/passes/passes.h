@@ -24,7 +24,7 @@ typedef struct mc_pass_options {
     uint64_t fold_bytes;   /* constant folding creates no tensor larger than this; 0 = 64 MiB */
     int32_t shape_only;    /* fold results of at most 2 KiB only (plan stage: weights are not copied for a plan) */
     int32_t isa;           /* tier the plan is for (layout and integer decisions may depend on it) */
-    int32_t bf16;          /* 1: matrix products round their operands to BF16 (LOWER; pass_precision.c) */
+    int32_t bf16;          /* BF16 numbers an operand of matrix products: 1 rounds, 3 lose nothing; 0: float (LOWER; pass_precision.c) */
     int32_t sparse;        /* 1, -1: integer products with the sparse kernel always, never (LOWER; pass_sparse.c); 0: as is faster */
     int32_t training;      /* 1: the graph will be differentiated by its variables (MC_VALUE_VARIABLE) */
 } mc_pass_options;

@@ -3,33 +3,10 @@
 #include <mcomp/version.h>
 
 #include "quant/auto.h"
+#include "quant/quantizer.h"
 #include "quant/slower.h"
 
 #define DEFAULT_MAX_ERROR 0.02
-
-typedef struct rule {
-    char *pattern, *value;
-    int32_t precision; /* MC_QK_*; -1: the rule names a range */
-} rule;
-
-typedef struct report_row {
-    char *node, *op, *why;
-    const char *scheme;
-    int32_t quantized, slower;
-    double error;
-} report_row;
-
-struct mcomp_quantizer {
-    mcomp_context *ctx;
-    int32_t qdq, slower;
-    char *scheme, *range;
-    double percentile, max_error;
-    rule *rules;
-    int64_t n_rules, cap_rules;
-    report_row *rows;
-    int64_t n_rows, cap_rows;
-    const char *chosen; /* static string */
-};
 
 static const char *const kind_names[] = {"float", "int8", "int8-dynamic", "int8-dynamic-tensor", "w8"};
 
@@ -138,7 +115,7 @@ int32_t mcomp_quantizer_set_rule(mcomp_quantizer *q, const char *pattern, const 
     MC_CHECK_ARG(4, value && (is_range ? strcmp(value, "auto") == 0 || mc_range_rule_named(value) != NULL : kind_named(value) >= 0),
                  "value", is_range ? "is no range rule" : "must be float, int8, int8-dynamic or int8-dynamic-tensor");
     MC_TRY(mc_grow(&q->rules, &q->cap_rules, q->n_rules + 1, sizeof *q->rules));
-    rule r = {mc_strdup(pattern), mc_strdup(value), is_range ? -1 : kind_named(value)};
+    mc_qrule r = {mc_strdup(pattern), mc_strdup(value), is_range ? -1 : kind_named(value)};
     if (!r.pattern || !r.value) {
         mc_free(r.pattern);
         mc_free(r.value);
@@ -161,7 +138,7 @@ static int matches(const char *pattern, const mc_node *n)
 static int32_t apply_rules(const mcomp_quantizer *q, mc_qplan *p, const mc_graph *given)
 {
     for (int64_t r = 0; r < q->n_rules; r++) {
-        const rule *u = &q->rules[r];
+        const mc_qrule *u = &q->rules[r];
         int64_t hits = 0;
         for (int64_t i = 0; i < given->n_nodes; i++) hits += !given->nodes[i]->dead && matches(u->pattern, given->nodes[i]);
         for (int64_t i = 0; i < p->n_nodes; i++) {
@@ -209,8 +186,8 @@ static int32_t report(mcomp_quantizer *q, const mc_qplan *p)
         const mc_qnode *k = &p->node[i];
         if (!k->candidate && !k->why && k->kind != MC_QK_TABLE) continue;
         MC_TRY(mc_grow(&q->rows, &q->cap_rows, q->n_rows + 1, sizeof *q->rows));
-        report_row *r = &q->rows[q->n_rows];
-        *r = (report_row){mc_strdup(n->name), mc_strdup(n->op), mc_strdup(k->kind == MC_QK_FLOAT && k->why ? k->why : ""),
+        mc_qreport_row *r = &q->rows[q->n_rows];
+        *r = (mc_qreport_row){mc_strdup(n->name), mc_strdup(n->op), mc_strdup(k->kind == MC_QK_FLOAT && k->why ? k->why : ""),
                           kind_names[k->kind], k->kind != MC_QK_FLOAT, k->slower, k->error};
         q->n_rows++;
         if (!r->node || !r->op || !r->why) st = MCOMP_NO_MEMORY;
@@ -315,9 +292,32 @@ int32_t mcomp_quantizer_node(const mcomp_quantizer *q, int32_t i, mcomp_quantize
     MC_CHECK_ARG(1, q, "q", "is NULL");
     MC_CHECK_ARG(2, i >= 0 && i < q->n_rows, "i", "is out of range");
     MC_CHECK_ARG(3, out, "out", "is NULL");
-    const report_row *r = &q->rows[i];
+    const mc_qreport_row *r = &q->rows[i];
     const mcomp_quantized_node n = {sizeof n, r->quantized, r->node, r->op, r->scheme, r->why, r->error, r->slower, 0};
     return mc_info_give(out, &n, sizeof n, 3);
+}
+
+int32_t mc_quantizer_apply_static(mcomp_graph **out, mcomp_quantizer *q, const mcomp_graph *g, const mcomp_calibrator *calibrator)
+{
+    int32_t st = MCOMP_OK;
+    char *given = q->scheme, fixed[] = "int8";
+    for (int64_t r = 0; r < q->n_rules && st == MCOMP_OK; r++)
+        if (q->rules[r].precision > MC_QK_STATIC) st = mc_fail(MCOMP_UNSUPPORTED, q->rules[r].pattern, "dynamic scales are not trained");
+    if (st == MCOMP_OK && strcmp(given, "auto") != 0 && strcmp(given, "int8") != 0) st = mc_fail(MCOMP_UNSUPPORTED, given, "training is for static quantization");
+    if (st != MCOMP_OK) {
+        mc_fail_hint("int8, with calibration data: its scales are part of the file, so they can be trained with it");
+        return st;
+    }
+    q->scheme = fixed;
+    st = mcomp_quantizer_apply(out, q, g, calibrator, NULL);
+    q->scheme = given;
+    return st;
+}
+
+void mc_quantizer_set_prepare(mcomp_quantizer *q, mc_quant_prepare_fn prepare, void *payload)
+{
+    q->prepare = prepare;
+    q->prepare_payload = payload;
 }
 
 const char *mcomp_quantizer_scheme(const mcomp_quantizer *q) { return q ? q->chosen : "float"; }

@@ -103,9 +103,9 @@ mc_shown mc_show_metric(const char *name, double v)
 
 mc_shown mc_show_points(const char *name, double d)
 {
-    const char *sign = d < 0.0 ? "\xe2\x88\x92" : "+";
+    const char *sign = fabs(d) < 5e-5 ? "\xc2\xb1" : d < 0.0 ? "\xe2\x88\x92" : "+";
     if (!mc_report_is_fraction(name)) {
-        SHOW(isfinite(d), "%s%.4g", sign, fabs(d));
+        SHOW(isfinite(d), "%s%.4g", d < 0.0 ? "\xe2\x88\x92" : "+", fabs(d));
     }
     SHOW(isfinite(d), "%s%.2f points", sign, 100.0 * fabs(d));
 }

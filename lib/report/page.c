@@ -113,7 +113,9 @@ void mc_table_open(mc_page *p, const char *caption, const char *align, const cha
         mc_page_raw(p, "\n");
         return;
     }
-    mc_page_raw(p, "<div class=\"scroll\" tabindex=\"0\"><table>");
+    mc_page_raw(p, "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\""); /* it scrolls by the keyboard too */
+    mc_page_text(p, caption);
+    mc_page_raw(p, "\"><table>");
     mc_page_raw(p, again ? "<caption class=\"vh\"><span>" : "<caption><span>");
     mc_page_text(p, caption);
     mc_page_raw(p, titled ? "</span></caption>\n<thead><tr>" : "</span></caption>\n<tbody>\n");

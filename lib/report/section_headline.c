@@ -52,9 +52,10 @@ static void sentence(mc_page *p, const mc_view *v, double size, double speed)
     say(p, &n, mc_show_times(size >= 1.0 ? size : 1.0 / size), " smaller", " larger", size);
     say(p, &n, mc_show_times(speed >= 1.0 ? speed : 1.0 / speed), " faster", " slower", speed);
     if (isfinite(v->last->metric) && isfinite(v->first->metric)) {
+        const double d = v->last->metric - v->first->metric;
         comma(p, &n);
-        mc_page_text(p, mc_show_points(v->last->metric_name, v->last->metric - v->first->metric).text);
-        mc_page_raw(p, " of ");
+        mc_page_text(p, mc_report_is_fraction(v->last->metric_name) && fabs(d) < 5e-5 ? "the same" : mc_show_points(v->last->metric_name, d).text);
+        mc_page_raw(p, mc_report_is_fraction(v->last->metric_name) && fabs(d) < 5e-5 ? " " : " of ");
         mc_page_text(p, v->last->metric_name ? v->last->metric_name : "the metric");
     }
     if (n == 0) mc_page_raw(p, "Nothing was measured before and after");

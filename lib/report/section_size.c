@@ -5,7 +5,7 @@
 
 static void size(mc_page *p, const mc_view *v)
 {
-    static const char *const titles[] = {"after", "size", "of the stage before", "of the first"};
+    static const char *const titles[] = {"after", "size", "change", "of the first"};
     int64_t n = 0;
     double sizes[64];
     mc_bar bars[64];

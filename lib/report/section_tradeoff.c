@@ -1,9 +1,16 @@
 /* Accuracy against size: where each stage, and each trial of a search, lies. */
 #include "report/view.h"
 
+#include <stdio.h>
+
 enum { MOST = 200 };
 
-static mc_shown show_percent_of(double v) { return mc_show_metric("accuracy", v); }
+static mc_shown show_percent_of(double v)
+{
+    mc_shown s;
+    snprintf(s.text, sizeof s.text, "%.4g %%", 100.0 * v);
+    return s;
+}
 
 static int64_t collect(mc_point *points, const mc_view *v)
 {
@@ -29,21 +36,13 @@ static void tradeoff(mc_page *p, const mc_view *v)
         mc_chart_points(p, "Accuracy against size", "One point a stage, in order from the original; bars are 95 % intervals. Up is better, left is smaller.", &axes, points, n);
         mc_table_open(p, "Accuracy against size", "lrrr", titles);
         for (int64_t i = 0; i < n; i++) {
-            mc_shown both = mc_show_metric(name, points[i].lo);
-            if (isfinite(points[i].lo) && isfinite(points[i].hi)) {
-                mc_str s = {0};
-                if (p->st == MCOMP_OK) p->st = mc_str_appendf(&s, "%s to %s", both.text, mc_show_metric(name, points[i].hi).text);
-                mc_cell(p, points[i].label);
-                mc_cell_shown(p, mc_show_bytes(points[i].x));
-                mc_cell_shown(p, mc_show_metric(name, points[i].y));
-                mc_cell(p, s.data);
-                mc_str_free(&s);
-                continue;
-            }
+            char interval[64];
+            const int known = isfinite(points[i].lo) && isfinite(points[i].hi);
+            if (known) snprintf(interval, sizeof interval, "%.25s to %.25s", mc_show_metric(name, points[i].lo).text, mc_show_metric(name, points[i].hi).text);
             mc_cell(p, points[i].label);
             mc_cell_shown(p, mc_show_bytes(points[i].x));
             mc_cell_shown(p, mc_show_metric(name, points[i].y));
-            mc_cell(p, NULL);
+            mc_cell(p, known ? interval : NULL);
         }
         mc_table_close(p);
     }

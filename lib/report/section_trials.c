@@ -19,10 +19,11 @@ done:
 
 static void trials(mc_page *p, const mc_view *v)
 {
-    static const char *const titles[] = {"trial", "choices", "targets", "objective"};
+    static const char *titles[] = {"trial", "choices", "targets", "objective"};
     const mc_json *list = mc_find(v->j, "trials");
     const int64_t n = list && mc_json_is_array(list) ? mc_json_size(list) : 0;
     if (n == 0) return;
+    if (mc_find_string(mc_json_at(list, 0), "objective")) titles[3] = mc_find_string(mc_json_at(list, 0), "objective");
     mc_table_open(p, "Trials", "lwlr", titles);
     for (int64_t i = 0; i < n && i < MOST; i++) {
         const mc_json *t = mc_json_at(list, i), *choices = mc_find(t, "choices");

@@ -147,7 +147,7 @@ struct mcomp_session {
     atomic_int refs;        /* the handle, and one an exec */
     int32_t no_fusion, profile, max_plans;
     int32_t references;     /* 1: no programs, kernel steps run the operator's reference */
-    int32_t bf16;           /* 1: matrix products round their operands to BF16 */
+    int32_t bf16;           /* as in mc_pass_options */
     int32_t sparse;         /* mc_session_use_sparse */
     mcomp_context *ctx;
     mc_registry *registry;  /* its lock serialises claim, compile and destroy */

@@ -17,7 +17,8 @@ typedef struct mc_observer {
 /* Session over an internal graph; the graph is cloned. observer may be NULL. */
 int32_t mc_session_open(mcomp_session **out, mcomp_context *ctx, const mc_graph *g, const mcomp_session_options *options,
                         const mc_observer *observer);
-/* "f32" (or NULL), "bf16": ARGUMENT for other words, UNSUPPORTED where the CPU has no BF16. */
+/* "f32" (or NULL), "bf16", "f32-split" into BF16 numbers an operand (0, 1, 3): ARGUMENT for other words, UNSUPPORTED where the CPU lacks
+ * the instructions. */
 int32_t mc_precision_read(int32_t *bf16, const char *want);
 /* From now on plans run the operators' references only (to compare fast kernels with); call before the first run. */
 void mc_session_use_references(mcomp_session *s);

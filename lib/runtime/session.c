@@ -120,10 +120,12 @@ int32_t mc_precision_read(int32_t *bf16, const char *want)
     int32_t st = MCOMP_OK;
     *bf16 = 0;
     if (!want || strcmp(want, "f32") == 0) return MCOMP_OK;
-    if (strcmp(want, "bf16") != 0) MC_FAIL(MCOMP_ARGUMENT, "precision", "%.40s is no precision; f32 and bf16 are", want);
-    *bf16 = mc_cpu_has_bf16();
-    if (*bf16) return MCOMP_OK;
-    st = mc_fail(MCOMP_UNSUPPORTED, "precision", "bf16 needs a CPU with AVX512_BF16 or AMX; the tier in use is %s without it", mc_isa_name(mc_cpu_isa()));
+    const int split = strcmp(want, "f32-split") == 0;
+    if (!split && strcmp(want, "bf16") != 0) MC_FAIL(MCOMP_ARGUMENT, "precision", "%.40s is no precision; f32, f32-split and bf16 are", want);
+    *bf16 = split ? 3 : 1;
+    if (split ? mc_cpu_isa() >= MC_ISA_AMX : mc_cpu_has_bf16()) return MCOMP_OK;
+    st = mc_fail(MCOMP_UNSUPPORTED, "precision", "%s needs a CPU with %s; the tier in use is %s without it", want, split ? "AMX" : "AVX512_BF16 or AMX",
+                 mc_isa_name(mc_cpu_isa()));
     (void)mc_fail_hint("use precision f32; `mcomp doctor` lists what the CPU has, MCOMP_ISA may hide it");
 done:
     return st;

@@ -40,6 +40,8 @@ void mc_trainer_free_plugs(mcomp_trainer *t)
         mc_free(t->masks[i].parameter);
         mc_tensor_destroy(t->masks[i].t);
     }
+    for (int64_t i = 0; i < t->n_marks; i++) mc_free(t->marks[i].name);
+    mc_free(t->marks);
     mc_free(t->masks);
     mc_free(t->terms);
 }
@@ -135,6 +137,18 @@ int32_t mc_trainer_add_masks(mcomp_trainer *t)
     }
 done:
     mc_str_free(&name);
+    return st;
+}
+
+int32_t mc_trainer_mark(mcomp_trainer *t, const char *initializer, int32_t trained)
+{
+    int32_t st = MCOMP_OK;
+    if (t->ready) return mc_fail(MCOMP_ARGUMENT, initializer, "the step is built already");
+    MC_TRY(mc_grow(&t->marks, &t->cap_marks, t->n_marks + 1, sizeof *t->marks));
+    t->marks[t->n_marks] = (mc_mark){mc_strdup(initializer), trained};
+    if (!t->marks[t->n_marks].name) MC_TRY(MCOMP_NO_MEMORY);
+    t->n_marks++;
+done:
     return st;
 }
 

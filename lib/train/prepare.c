@@ -97,7 +97,15 @@ done:
     return st;
 }
 
-static int32_t parameters(mc_step *s, const char *const *frozen)
+/* A mark decides, else what reads the value. */
+static int trains(const mc_value *v, const mc_mark *marks, int64_t n_marks)
+{
+    for (int64_t i = 0; i < n_marks; i++)
+        if (strcmp(marks[i].name, v->name) == 0) return marks[i].trained;
+    return trains_through(v, v->init, 0);
+}
+
+static int32_t parameters(mc_step *s, const char *const *frozen, const mc_mark *marks, int64_t n_marks)
 {
     int32_t st = MCOMP_OK;
     const int64_t n = s->g->n_values;
@@ -108,7 +116,7 @@ static int32_t parameters(mc_step *s, const char *const *frozen)
     }
     for (int64_t i = 0; i < n; i++) {
         mc_value *v = s->g->values[i];
-        if (v->dead || !v->init || v->init->dtype != MCOMP_F32 || is_frozen(v->name, frozen) || !trains_through(v, v->init, 0)) continue;
+        if (v->dead || !v->init || v->init->dtype != MCOMP_F32 || is_frozen(v->name, frozen) || !trains(v, marks, n_marks)) continue;
         MC_TRY(variable_of(s, v, MC_VAR_PARAM));
         s->parameters += mc_tensor_elements(&s->vars[s->n_vars - 1].t->t);
     }
@@ -191,7 +199,7 @@ done:
     return st;
 }
 
-int32_t mc_step_prepare(mc_step *s, const mc_graph *model, const char *const *frozen)
+int32_t mc_step_prepare(mc_step *s, const mc_graph *model, const char *const *frozen, const mc_mark *marks, int64_t n_marks)
 {
     int32_t st = MCOMP_OK;
     const mc_pass_options po = {.isa = (int32_t)mc_cpu_isa(), .training = 1};
@@ -200,7 +208,7 @@ int32_t mc_step_prepare(mc_step *s, const mc_graph *model, const char *const *fr
     MC_TRY(mc_graph_sort(s->g));
     MC_TRY(mc_infer_graph(s->g));
     s->n_model_inputs = s->g->n_inputs;
-    MC_TRY(parameters(s, frozen));
+    MC_TRY(parameters(s, frozen, marks, n_marks));
     MC_TRY(training_forms(s));
     MC_TRY(mc_graph_remove_dead(s->g, NULL));
     MC_TRY(mc_infer_graph(s->g));

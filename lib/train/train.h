@@ -102,8 +102,13 @@ typedef struct mc_step {
     int64_t parameters;      /* trained elements */
 } mc_step;
 void mc_step_free(mc_step *s);
-/* Forward graph with variables from the model's graph. frozen: glob patterns, NULL-terminated, or NULL. */
-int32_t mc_step_prepare(mc_step *s, const mc_graph *model, const char *const *frozen);
+/* Forward graph with variables from the model's graph. */
+/* frozen: glob patterns, NULL-terminated, or NULL. marks: see mc_trainer_mark. */
+typedef struct mc_mark {
+    char *name;
+    int32_t trained;
+} mc_mark;
+int32_t mc_step_prepare(mc_step *s, const mc_graph *model, const char *const *frozen, const mc_mark *marks, int64_t n_marks);
 int32_t mc_step_add_variable(mc_step *s, const char *name, int32_t kind, int32_t of, mc_value *v, mc_tensor *t); /* takes over t */
 /* Backward pass and update. */
 typedef struct mc_update {
@@ -142,6 +147,8 @@ void mc_trainer_set_hook(mcomp_trainer *t, mc_hook_fn hook, void *payload);
 /* mask: f32 of the parameter's shape, 1 keeps an element, 0 holds it, its gradient and its moments at zero; copied. Before the first step
  * it makes the parameter masked; later only those may be changed. If there is no such parameter: ARGUMENT, or nothing happens (optional). */
 int32_t mc_trainer_set_mask(mcomp_trainer *t, const char *parameter, const mc_tensor *mask, int32_t optional);
+/* Says of the initializer of this name whether it is trained, whatever reads it. Frozen ones stay frozen. Before the first step. */
+int32_t mc_trainer_mark(mcomp_trainer *t, const char *initializer, int32_t trained);
 /* The present value of a parameter, borrowed; NULL if there is none. */
 const mc_tensor *mc_trainer_parameter(mcomp_trainer *t, const char *name);
 /* Moving mean of the square of a parameter's gradient, as Adam keeps it; NULL: no such parameter, or another optimizer. */
@@ -152,6 +159,7 @@ void mc_trainer_best_after(mcomp_trainer *t, double fraction);
 typedef struct mc_measured {
     double value, lo, hi; /* with its 95 % interval */
     int64_t n;
+    int32_t lower; /* 1: less is better */
 } mc_measured;
 int32_t mc_trainer_measure(mcomp_trainer *t, mcomp_dataset *train, mcomp_dataset *valid, mc_measured *out);
 int64_t mc_trainer_updates_planned(const mcomp_trainer *t); /* 0 before the fit that knows */

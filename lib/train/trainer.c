@@ -123,7 +123,7 @@ static int32_t build(mcomp_trainer *t)
     const char **frozen = NULL;
     mc_step *s = &t->step;
     MC_TRY(mc_arena_split(t->arena, t->o.freeze, &frozen));
-    MC_TRY(mc_step_prepare(s, t->model, frozen));
+    MC_TRY(mc_step_prepare(s, t->model, frozen, t->marks, t->n_marks));
     mc_loss_site site = {.g = s->g, .out = out, .smoothing = (float)t->o.label_smoothing, .weight = t->weight, .n_weight = t->n_weight, .step = s};
     MC_TRY(mc_trainer_outputs(t, s->g, out, &site.n_out));
     MC_TRY(mc_trainer_emit_loss(t, &site));
@@ -151,7 +151,10 @@ int32_t mc_trainer_ready(mcomp_trainer *t)
     mc_step *s = &t->step;
     if (t->ready) return MCOMP_OK;
     MC_TRY(build(t));
-    const mcomp_session_options so = {.size = sizeof so, .profile = t->profile, .precision = t->o.precision};
+    /* f32 by the fastest products that are as accurate. */
+    const int f32 = !t->o.precision || strcmp(t->o.precision, "f32") == 0;
+    const mcomp_session_options so = {.size = sizeof so, .profile = t->profile,
+                                      .precision = f32 && mc_cpu_isa() >= MC_ISA_AMX ? "f32-split" : t->o.precision};
     MC_TRY(mc_session_open(&t->session, t->ctx, s->g, &so, NULL));
     if (t->session && mcomp_session_n_inputs(t->session) != s->g->n_inputs) MC_FAIL(MCOMP_INTERNAL, "train", "the session lost inputs of the step");
     MC_TRY(mcomp_exec_create(&t->exec, t->session));

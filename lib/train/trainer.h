@@ -29,6 +29,8 @@ struct mcomp_trainer {
     double loss_weight;
     mc_mask *masks;           /* given before the step was built */
     int64_t n_masks, cap_masks;
+    mc_mark *marks;
+    int64_t n_marks, cap_marks;
     mc_feed_fn feed;
     const mcomp_tensor **fed; /* [n_extra] */
     void *feed_payload;

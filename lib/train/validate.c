@@ -52,6 +52,7 @@ int32_t mc_fit_validate(mc_fit *f, mc_measured *result)
     }
     MC_TRY(mc_metric_result(m, &result->value, &result->lo, &result->hi));
     result->n = mc_metric_rows(m);
+    result->lower = mc_metric_lower_is_better(f->metric);
 done:
     mcomp_exec_destroy(e);
     mcomp_session_destroy(s);

@@ -66,6 +66,13 @@ static int32_t prune_result(void *o)
     mcomp_pruner_destroy(p);
     return status;
 }
+static int32_t qat_result(void *o)
+{
+    mcomp_graph *g = NULL;
+    const int32_t status = mcomp_quantizer_train(&g, o, NULL, quantizer, model, calibrator, data, data, NULL, NULL);
+    mcomp_graph_destroy(g);
+    return status;
+}
 static int32_t fit_again(void *o) { return mcomp_trainer_fit(o, trainer, data, data); } /* every epoch is done: at once */
 static int32_t cost_result(void *o)
 {
@@ -102,6 +109,7 @@ static const struct {
     {"recipe_error", recipe_error, sizeof(mcomp_recipe_error), 4},
     {"prune_site", prune_site, sizeof(mcomp_prune_site), 4},
     {"prune_result", prune_result, sizeof(mcomp_prune_result), 4},
+    {"qat_result", qat_result, sizeof(mcomp_qat_result), 4},
     {"train_result", fit_again, sizeof(mcomp_train_result), 4},
     {"cost_result", cost_result, sizeof(mcomp_cost_result), 4},
     {"error", error_record, sizeof(mcomp_error), 8},
@@ -146,6 +154,7 @@ OPTIONS(save, mcomp_graph *g, mcomp_graph_destroy(g), mcomp_graph_save(model, "/
 OPTIONS(build, mcomp_graph *g, mcomp_graph_destroy(g), mcomp_graph_build(&g, ctx, "text-cnn:vocab=20,classes=2,length=8,hidden=8", o))
 OPTIONS(dataset, mcomp_dataset *d, mcomp_dataset_destroy(d), mcomp_dataset_open(&d, ctx, model, "/no/such/data.npz", o))
 OPTIONS(quantizer, mcomp_quantizer *q, mcomp_quantizer_destroy(q), mcomp_quantizer_create(&q, ctx, o))
+OPTIONS(qat, mcomp_graph *g, mcomp_graph_destroy(g), mcomp_quantizer_train(&g, NULL, NULL, quantizer, model, calibrator, data, data, NULL, o))
 OPTIONS(session, mcomp_session *s, mcomp_session_destroy(s), mcomp_session_create(&s, ctx, model, o))
 OPTIONS(distiller, mcomp_distiller *d, mcomp_distiller_destroy(d), mcomp_distiller_create(&d, ctx, model, o))
 OPTIONS(pruner, mcomp_pruner *p, mcomp_pruner_destroy(p), mcomp_pruner_create(&p, ctx, model, o))
@@ -166,6 +175,7 @@ static const struct {
     {"build", init_build, use_build, sizeof(mcomp_build_options), MCOMP_OK},
     {"dataset", init_dataset, use_dataset, sizeof(mcomp_dataset_options), MCOMP_PATH},
     {"quantizer", init_quantizer, use_quantizer, sizeof(mcomp_quantizer_options), MCOMP_OK},
+    {"qat", init_qat, use_qat, sizeof(mcomp_qat_options), MCOMP_OK},
     {"session", init_session, use_session, sizeof(mcomp_session_options), MCOMP_OK},
     {"distiller", init_distiller, use_distiller, sizeof(mcomp_distiller_options), MCOMP_OK},
     {"pruner", init_pruner, use_pruner, sizeof(mcomp_pruner_options), MCOMP_OK},

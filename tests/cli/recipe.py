@@ -29,7 +29,7 @@ def run(*args, env=None):
 
 def answer(code, *args):
     r = run(*args, "--json")
-    check(r.returncode == code, f"exit {code}: {' '.join(args)} (got {r.returncode}: {r.stdout[:200]} {r.stderr[:200]!r})")
+    check(r.returncode == code, f"exit {code}: {' '.join(args)} (got {r.returncode}: {r.stderr[:200]!r})")
     return json.loads(r.stdout)
 
 

@@ -13,6 +13,13 @@ MCOMP_QDQ_OPENVINO = 2
 MCOMP_SLOWER_AUTO = 0
 MCOMP_SLOWER_FLOAT = 2
 MCOMP_SLOWER_KEEP = 1
+MCOMP_QAT_ALWAYS = 0
+MCOMP_QAT_IF_BETTER = 1
+MCOMP_QAT_SCALES_LEARNED = 0
+MCOMP_QAT_SCALES_FIXED = 1
+MCOMP_QAT_ZEROS_AUTO = 0
+MCOMP_QAT_ZEROS_KEEP = 1
+MCOMP_QAT_ZEROS_FREE = 2
 MCOMP_VERSION_MAJOR = 0
 MCOMP_VERSION_MINOR = 1
 MCOMP_VERSION_PATCH = 0
@@ -494,6 +501,34 @@ class mcomp_quantized_node(Structure):
     ]
 
 
+class mcomp_qat_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("mode", c_int32),
+        ("scales", c_int32),
+        ("zeros", c_int32),
+        ("scale_rate", c_double),
+    ]
+
+
+class mcomp_qat_result(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("trained", c_int32),
+        ("kept_calibrated", c_int32),
+        ("has_float", c_int32),
+        ("weights", c_int64),
+        ("learned_scales", c_int64),
+        ("masked", c_int64),
+        ("float_metric", c_double),
+        ("float_lo", c_double),
+        ("float_hi", c_double),
+        ("calibrated_metric", c_double),
+        ("calibrated_lo", c_double),
+        ("calibrated_hi", c_double),
+    ]
+
+
 class mcomp_cost_options(Structure):
     _fields_ = [
         ("size", c_uint32),
@@ -766,6 +801,8 @@ FUNCTIONS = {
     "mcomp_pruner_site_count": (c_int32, [c_void_p, POINTER(c_int64)]),
     # int32_t mcomp_pruner_site_get(const mcomp_pruner *p, int64_t index, mcomp_prune_site *out)
     "mcomp_pruner_site_get": (c_int32, [c_void_p, c_int64, POINTER(mcomp_prune_site)]),
+    # int32_t mcomp_qat_options_init(mcomp_qat_options *o, uint32_t size)
+    "mcomp_qat_options_init": (c_int32, [POINTER(mcomp_qat_options), c_uint32]),
     # int32_t mcomp_quantizer_apply(mcomp_graph **out, mcomp_quantizer *q, const mcomp_graph *g, const mcomp_calibrator *calibrator, mcomp_dataset *samples)
     "mcomp_quantizer_apply": (c_int32, [POINTER(c_void_p), c_void_p, c_void_p, c_void_p, c_void_p]),
     # int32_t mcomp_quantizer_create(mcomp_quantizer **out, mcomp_context *ctx, const mcomp_quantizer_options *options)
@@ -782,6 +819,8 @@ FUNCTIONS = {
     "mcomp_quantizer_scheme": (c_char_p, [c_void_p]),
     # int32_t mcomp_quantizer_set_rule(mcomp_quantizer *q, const char *pattern, const char *key, const char *value)
     "mcomp_quantizer_set_rule": (c_int32, [c_void_p, c_char_p, c_char_p, c_char_p]),
+    # int32_t mcomp_quantizer_train(mcomp_graph **out, mcomp_qat_result *result, mcomp_train_result *fit, mcomp_quantizer *q, const mcomp_graph *g, const mcomp_calibrator *calibrator, mcomp_dataset *train, mcomp_dataset *valid, const mcomp_trainer_options *training, const mcomp_qat_options *options)
+    "mcomp_quantizer_train": (c_int32, [POINTER(c_void_p), POINTER(mcomp_qat_result), POINTER(mcomp_train_result), c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, POINTER(mcomp_trainer_options), POINTER(mcomp_qat_options)]),
     # void mcomp_recipe_destroy(mcomp_recipe *r)
     "mcomp_recipe_destroy": (None, [c_void_p]),
     # int32_t mcomp_recipe_error_count(const mcomp_recipe *r, int32_t *count, int32_t *more)

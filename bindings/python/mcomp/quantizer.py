@@ -1,5 +1,7 @@
 """Graph in, quantized graph out."""
+import contextlib
 import ctypes
+import typing
 
 from . import _ffi, errors
 from ._handle import Exclusive, Raw
@@ -9,10 +11,27 @@ from .calibrator import Calibrator, held
 from .context import context_of
 from .dataset import Dataset
 from .graph import Graph
+from .trainer import TrainResult, _options, _result
 
 QuantizedNode = record(_ffi.mcomp_quantized_node, "QuantizedNode",
                        "What was done to a node: quantized or not and why, its scheme, its measured relative error (negative: not measured).", flags=["quantized"])
 QDQ = {"ort": _ffi.MCOMP_QDQ_ORT, "tensorrt": _ffi.MCOMP_QDQ_TENSORRT, "openvino": _ffi.MCOMP_QDQ_OPENVINO}
+MODES = {"qat": _ffi.MCOMP_QAT_ALWAYS, "ptq_then_qat": _ffi.MCOMP_QAT_IF_BETTER}
+SCALES = {"learned": _ffi.MCOMP_QAT_SCALES_LEARNED, "fixed": _ffi.MCOMP_QAT_SCALES_FIXED}
+ZEROS = {"auto": _ffi.MCOMP_QAT_ZEROS_AUTO, "keep": _ffi.MCOMP_QAT_ZEROS_KEEP, "free": _ffi.MCOMP_QAT_ZEROS_FREE}
+
+
+class QatResult(typing.NamedTuple):
+    """What a quantization-aware training came to. Metrics are on the samples that the training validates on; `float_metric` is None where the
+    model was quantized already, `training` where nothing was trained."""
+    graph: Graph
+    kept_calibrated: bool          #: ptq_then_qat: the calibrated model was no worse, and is the graph
+    weights: int                   #: quantized weights that were trained
+    learned_scales: int
+    masked: int                    #: weight elements held at zero
+    float_metric: typing.Optional[float]
+    calibrated_metric: float
+    training: typing.Optional[TrainResult]
 
 
 class Quantizer(Exclusive):
@@ -43,6 +62,28 @@ class Quantizer(Exclusive):
         model = graph._open()
         with self._alone() as raw, held(calibrator) as c, held(samples) as d:
             return Graph._made(graph.context, "mcomp_quantizer_apply", (model.pointer, c, d), raw.pointer)
+
+    def train(self, graph, train, valid=None, *, calibrator=None, mode="qat", scales="learned", zeros="auto", scale_rate=0.0, progress=None, **training):
+        """Quantization-aware training of a static INT8 model: a float graph with a calibrator, or a graph that is quantized already. mode
+        "ptq_then_qat" measures the calibrated model first and keeps it if training gains nothing. progress and keywords as those of
+        Trainer. Returns a QatResult; its graph is the quantized model."""
+        for what, value, cls in (("graph", graph, Graph), ("train", train, Dataset), ("valid", valid, Dataset), ("calibrator", calibrator, Calibrator)):
+            if not isinstance(value, cls) and not (value is None and what in ("valid", "calibrator")):
+                raise errors.ArgumentError(f"must be a {cls.__name__}, not {type(value).__name__}", where=what)
+        how = options(_ffi.mcomp_qat_options, {"mode": mode, "scales": scales, "zeros": zeros, "scale_rate": scale_rate}, {"mode": MODES, "scales": SCALES, "zeros": ZEROS})
+        o, callback = _options(progress, training)
+        r, fit = _ffi.mcomp_qat_result(), _ffi.mcomp_train_result()
+        r.size, fit.size = ctypes.sizeof(r), ctypes.sizeof(fit)
+        model = graph._open()
+        with contextlib.ExitStack() as stack:
+            raw = stack.enter_context(self._alone())
+            c = stack.enter_context(held(calibrator))
+            t = stack.enter_context(train._alone()).pointer
+            v = t if valid is train else stack.enter_context(valid._alone()).pointer if valid is not None else None
+            made = Graph._made(graph.context, "mcomp_quantizer_train", (r, fit, raw.pointer, model.pointer, c, t, v, o, how))
+        del callback  # it was held for the call
+        return QatResult(made, bool(r.kept_calibrated), r.weights, r.learned_scales, r.masked, r.float_metric if r.has_float else None, r.calibrated_metric,
+                         _result(fit) if r.trained else None)
 
     @property
     def scheme(self):

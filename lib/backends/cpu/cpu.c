@@ -110,7 +110,7 @@ static int32_t compile(mcomp_bk_instance *b, const mcomp_bk_compile *c, mcomp_bk
     s->kernels = mc_kernels_for(mc_cpu_isa());
     s->store = c->store;
     s->threads = c->threads;
-    s->bf16 = mc_attr_i(n, "bf16", 0) != 0;
+    s->bf16 = (int32_t)mc_attr_i(n, "bf16", 0);
     s->n_in = n->n_in;
     s->n_out = n->n_out;
     s->in = mc_calloc((size_t)n->n_in + 1, sizeof *s->in);

@@ -30,7 +30,7 @@ struct mc_cpu_step {
     const mc_kernels *kernels;   /* of the tier in effect */
     const mcomp_host_api *host;
     mcomp_bk_store *store;       /* prepare only: host->pack */
-    int32_t threads, bf16;       /* bf16: products round their operands to BF16 (attribute of the node, passes/pass_precision.c) */
+    int32_t threads, bf16;       /* bf16: numbers an operand in products by BF16 instructions, 0: float (attribute, passes/pass_precision.c) */
     int32_t n_in, n_out;
     int32_t *in, *out;           /* slots into a->buffers, -1 where omitted */
     void *state;

@@ -1,7 +1,7 @@
 /* Products of matrices that change from run to run. A task is a block of C: for each block of the inner dimension, A
  * and B are packed into scratch and multiplied. The blocks of one task, 200 KiB of A, up to 384 KiB of B and
  * 300 KiB of C, share an L2 cache; packing costs some percent of the multiplications.
- * Products in BF16 are cut the same way, into blocks of other sizes (matrix_bf16.c). */
+ * Products by BF16 instructions are cut the same way, into blocks of other sizes (matrix_bf16.c). */
 #include "backends/cpu/matrix.h"
 
 #define ROWS (14 * 14)
@@ -18,7 +18,8 @@ typedef struct sizes {
 } sizes;
 static const sizes in_f32 = {14, ROWS, COLUMNS, COLUMNS, INNER};
 static const sizes in_bf16 = {32, MC_CPU_BF16_ROWS, MC_CPU_BF16_COLUMNS, 2048, MC_CPU_BF16_INNER};
-static const sizes *sizes_of(const mc_cpu_step *s) { return s->bf16 ? &in_bf16 : &in_f32; }
+static const sizes in_split = {32, MC_CPU_SPLIT_ROWS, MC_CPU_SPLIT_COLUMNS, 512, MC_CPU_SPLIT_INNER};
+static const sizes *sizes_of(const mc_cpu_step *s) { return s->bf16 == 0 ? &in_f32 : s->bf16 == 1 ? &in_bf16 : &in_split; }
 
 typedef struct matrix_work {
     const mc_cpu_step *s;
@@ -51,7 +52,7 @@ static void copy_rows(const float *a, int64_t ld, int64_t m, int64_t k, float *o
 static int64_t packed_floats(const mc_cpu_step *s, int64_t n, int64_t k)
 {
     int64_t floats;
-    if (s->bf16) k = mc_bf16_steps(k) * (MC_BF16_DEPTH / 2);
+    if (s->bf16) k = mc_bf16_steps(k) * (MC_BF16_DEPTH / 2) * s->bf16;
     return __builtin_mul_overflow((n + 15) / 16 * 16, k, &floats) ? INT64_MAX : floats;
 }
 
@@ -146,8 +147,8 @@ static void pack_panels(void *ctx, int64_t begin, int64_t end, int32_t worker)
     const int64_t j = begin * MC_GEMM_PANEL, n = (end * MC_GEMM_PANEL < p->n ? end * MC_GEMM_PANEL : p->n) - j;
     (void)worker;
     if (w->s->bf16) {
-        const int64_t next = mc_bf16_steps(p->k) * MC_BF16_TILE;
-        w->s->kernels->bf16.pack_b(p->b + j * p->b_col, p->b_row, p->b_col, p->k, n, next, (uint16_t *)w->args->scratch + begin * next);
+        const int64_t next = mc_bf16_steps(p->k) * w->s->bf16 * MC_BF16_TILE;
+        mc_cpu_bf16(w->s)->pack_b(p->b + j * p->b_col, p->b_row, p->b_col, p->k, n, next, (uint16_t *)w->args->scratch + begin * next);
     } else {
         w->s->kernels->f32.pack(p->b + j * p->b_col, p->b_row, p->b_col, p->k, n, 1.0f, (float *)w->args->scratch + j * p->k);
     }

@@ -61,9 +61,10 @@ double mc_cpu_mac_ns(void)
 int32_t mc_cpu_claim_product(mcomp_claim *c, const mc_node *n, double outputs, double macs)
 {
     const mc_isa isa = mc_cpu_isa();
-    if (!mc_attr_i(n, "bf16", 0)) return mc_cpu_claim_f32(c, "gemm", 1.0, macs * mc_cpu_mac_ns() + outputs * 0.1);
-    c->cost_us = 0.1 + (macs * (isa >= MC_ISA_AMX ? 1.0 / 500.0 : 1.0 / 60.0) + outputs * 0.2) * 1e-3;
-    mc_cpu_claim_name(c, "gemm_bf16", mc_isa_name(isa));
+    const int64_t parts = mc_attr_i(n, "bf16", 0);
+    if (parts == 0) return mc_cpu_claim_f32(c, "gemm", 1.0, macs * mc_cpu_mac_ns() + outputs * 0.1);
+    c->cost_us = 0.1 + (macs * (parts > 1 ? 1.0 / 180.0 : isa >= MC_ISA_AMX ? 1.0 / 500.0 : 1.0 / 60.0) + outputs * 0.2) * 1e-3;
+    mc_cpu_claim_name(c, parts > 1 ? "gemm_split" : "gemm_bf16", mc_isa_name(isa));
     return 1;
 }
 

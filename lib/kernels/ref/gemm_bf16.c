@@ -1,25 +1,8 @@
 /* Matrix product of operands rounded to BF16, portable: the definition that the x86 kernels are tested against. */
+#include "kernels/ref/bf16_scalar.h"
 #include "kernels/rows.h"
 
 #include <math.h>
-#include <string.h>
-
-static uint16_t rounded(float f)
-{
-    uint32_t u;
-    memcpy(&u, &f, sizeof u);
-    if ((u & 0x7f800000u) == 0) return (uint16_t)(u >> 16 & 0x8000u);
-    if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(u >> 16 | 0x40u);
-    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1u)) >> 16);
-}
-
-static float widened(uint16_t h)
-{
-    const uint32_t u = (uint32_t)h << 16;
-    float f;
-    memcpy(&f, &u, sizeof f);
-    return f;
-}
 
 void mc_k_bf16_gemm_ref(const mc_gemm_bf16 *g)
 {

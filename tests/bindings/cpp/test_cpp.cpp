@@ -356,6 +356,24 @@ START_TEST(prune)
 }
 END_TEST
 
+START_TEST(quantize_while_training)
+{
+    const Context ctx;
+    const Graph g = mlp(ctx);
+    Dataset d = numbers(ctx, g, 200), v = numbers(ctx, g, 50);
+    Calibrator c(ctx, g);
+    c.feed(d);
+    Quantizer q(ctx);
+    TrainerOptions o;
+    o.epochs = 2;
+    const QatResults r = quantize_aware(q, g, &c, d, &v, o);
+    ck_assert(r.qat.trained == 1 && r.qat.weights > 0 && r.qat.learned_scales > 0 && r.training.epochs == 2);
+    QatOptions fixed;
+    fixed.scales = MCOMP_QAT_SCALES_FIXED;
+    ck_assert(quantize_aware(q, r.graph, nullptr, d, &v, o, fixed).qat.learned_scales == 0);
+}
+END_TEST
+
 START_TEST(tokenizer)
 {
     const Context ctx;
@@ -427,6 +445,24 @@ START_TEST(callbacks_throw)
 }
 END_TEST
 
+START_TEST(report)
+{
+    const Context ctx;
+    const Folder dir;
+    Report r(ctx);
+    r.add("{\"before\": {\"bytes\": 400}, \"after\": {\"bytes\": 100}}", "a run");
+    ck_assert(r.check("size_ratio == 4") && !r.check("bytes > 100") && r.text("md").find("4.00") != std::string::npos);
+    r.save(dir / "r.html");
+    fails(MCOMP_PATH, [&] { r.save(dir / "r.html"); });
+    fails(MCOMP_FORMAT, [&] { r.add("[", "x"); });
+    CostOptions o;
+    o.instances = 8;
+    o.set("usd_per_hour", 3.06);
+    ck_assert(cost(o).monthly_before == 8 * 3.06 * 730 && cost_json(o).find("17870.4") != std::string::npos);
+    fails(MCOMP_RANGE, [&] { o.set("instances", 0.5); });
+}
+END_TEST
+
 /* Two translation units with the header link, and an Error of one is caught in the other. */
 START_TEST(two_files)
 {
@@ -438,7 +474,7 @@ int main()
 {
     Suite *suite = suite_create("cpp");
     TCase *c = tcase_create("cpp");
-    for (const TTest *t : {tensors, graph_and_run, runs_allocate_nothing, attributes, errors, ownership, quantize, train, distil, prune, tokenizer, callbacks_throw, two_files})
+    for (const TTest *t : {tensors, graph_and_run, runs_allocate_nothing, attributes, errors, ownership, quantize, train, distil, prune, quantize_while_training, tokenizer, report, callbacks_throw, two_files})
         tcase_add_test(c, t);
     suite_add_tcase(suite, c);
     SRunner *r = srunner_create(suite);

@@ -116,3 +116,29 @@ def test_use_after_close(ctx, graph, tmp_path):
                 lambda: q.scheme, lambda: q.keep_float("*"), lambda: mcomp.Quantizer(context=ctx).apply(graph, c)):
         with pytest.raises(mcomp.ClosedError):
             use()
+
+
+def test_quantization_aware_training():
+    g = mcomp.build("mlp:layers=2,hidden=32,dropout=0", features=6, classes=3, seed=1)
+    x = np.random.default_rng(0).uniform(-1, 1, (400, 6)).astype(np.float32)
+    y = (x[:, 0] + x[:, 1] > 0.2).astype(np.int64) + (x[:, 2] > 0)
+    data = mcomp.Dataset.from_arrays(g, x, labels=y)
+    t = mcomp.Trainer(g, lr=0.02, epochs=10)
+    t.fit(data, data)
+    good, seen = t.graph(), []
+    small = mcomp.Calibrator(good)
+    small.feed(mcomp.Dataset.from_arrays(good, x / 8))  # ranges eight times too small
+    q = mcomp.Quantizer(scheme="int8")
+    r = q.train(good, data, data, calibrator=small, lr=0.02, epochs=12, progress=seen.append)
+    assert r.weights == 3 and r.learned_scales == 6 and r.masked == 0 and not r.kept_calibrated and seen
+    assert r.calibrated_metric < r.float_metric and r.training.best_metric > r.calibrated_metric
+    again = q.train(r.graph, data, data, scales="fixed", epochs=1)
+    assert again.float_metric is None and again.learned_scales == 0
+    enough = mcomp.Calibrator(good)
+    enough.feed(data)
+    r = q.train(good, data, data, calibrator=enough, mode="ptq_then_qat", epochs=1)
+    assert (r.training is None) == (r.calibrated_metric >= r.float_metric)
+    with pytest.raises(mcomp.ArgumentError):
+        q.train(good, data, mode="qta", calibrator=small)
+    with pytest.raises(mcomp.UnsupportedError):
+        mcomp.Quantizer(scheme="int8-dynamic").train(good, data, calibrator=small)

@@ -48,6 +48,7 @@ static const gradient_row rows[] = {
     {"mcomp.Product", "trans_b=1", "x2,3,4 x5,4", 0},
     {"mcomp.Product", "trans_a=1 trans_b=1", "x3,2 x4,3", 0},
     {"mcomp.Product", "flat=1", "x2,3,4 x2,3,5", 0},
+    {"mcomp.Through", NULL, "x2,3", 0},
     {"mcomp.Dropout", "ratio=0.3 stream=3", "x5,70 i[7,2]", 0},
     {"Reshape", NULL, "x2,6 i[3,4]", 0},
     {"Reshape", NULL, "x2,6 i[0,-1,2]", 0},

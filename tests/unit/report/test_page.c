@@ -23,14 +23,19 @@ static const char whole[] =
     "\"cost\":{\"monthly_cost\":{\"before\":100,\"after\":50},\"saving_percent\":50,\"payback_months\":3,\"advice\":[{\"rule\":\"r\",\"text\":\"x\"}]}}";
 
 static mcomp_context *ctx;
+static mcomp_report *r; /* of page_of */
 
 static void setup(void) { mc_ck_ok(mcomp_context_create(&ctx, NULL)); }
-static void teardown(void) { mcomp_context_destroy(ctx); }
+static void teardown(void)
+{
+    mcomp_report_destroy(r);
+    r = NULL;
+    mcomp_context_destroy(ctx);
+}
 
 /* Borrowed until the next call. */
 static const char *page_of(const char *json, const char *format)
 {
-    static mcomp_report *r;
     const char *text;
     uint64_t n;
     mcomp_report_destroy(r);
@@ -91,6 +96,7 @@ START_TEST(numbers_for_people)
     shown(mc_show_metric("accuracy", 0.933), "93.30 %");
     shown(mc_show_metric("perplexity", 12.345678), "12.35");
     shown(mc_show_points("accuracy", -0.009), "\xe2\x88\x92""0.90 points");
+    shown(mc_show_points("accuracy", 0.0), "\xc2\xb1""0.00 points");
     shown(mc_show_change(100, 10), "\xe2\x88\x92""90.0 %");
     shown(mc_show_change(100, 100), "unchanged");
     shown(mc_show_change(0, 1), "not measured");
@@ -156,7 +162,6 @@ END_TEST
 
 START_TEST(what_is_no_run)
 {
-    mcomp_report *r;
     const char *text;
     uint64_t n;
     mc_ck_ok(mcomp_report_create(&r, ctx));
@@ -180,7 +185,6 @@ START_TEST(what_is_no_run)
     mc_ck_fails(mcomp_report_text(&text, &n, r, "pdf"), MCOMP_ARGUMENT);
     mc_ck_fails(mcomp_report_save(r, "/no/such/folder/r.html", "html", 1), MCOMP_PATH);
     mc_ck_fails(mcomp_report_add_file(r, "/no/such/run.json"), MCOMP_PATH);
-    mcomp_report_destroy(r);
 }
 END_TEST
 
@@ -188,17 +192,17 @@ END_TEST
 static int32_t all_of_it(void)
 {
     int32_t st = MCOMP_OK, holds;
-    mcomp_report *r = NULL;
+    mcomp_report *two = NULL;
     const char *text;
     uint64_t n;
-    MC_TRY(mcomp_report_create(&r, ctx));
-    MC_TRY(mcomp_report_add(r, whole, strlen(whole), "a"));
-    MC_TRY(mcomp_report_add(r, whole, strlen(whole), "b"));
-    MC_TRY(mcomp_report_text(&text, &n, r, "html"));
-    MC_TRY(mcomp_report_text(&text, &n, r, "md"));
-    MC_TRY(mcomp_report_check(&holds, r, "accuracy < 0.5"));
+    MC_TRY(mcomp_report_create(&two, ctx));
+    MC_TRY(mcomp_report_add(two, whole, strlen(whole), "a"));
+    MC_TRY(mcomp_report_add(two, whole, strlen(whole), "b"));
+    MC_TRY(mcomp_report_text(&text, &n, two, "html"));
+    MC_TRY(mcomp_report_text(&text, &n, two, "md"));
+    MC_TRY(mcomp_report_check(&holds, two, "accuracy < 0.5"));
 done:
-    mcomp_report_destroy(r);
+    mcomp_report_destroy(two);
     return st;
 }
 
