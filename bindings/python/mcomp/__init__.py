@@ -19,12 +19,8 @@ from .errors import *  # noqa: F401,F403
 from .errors import Error
 from .graph import Graph, GraphInfo, NodeInfo, Port, Unsupported
 from .pruner import PruneResult, PruneSite, Pruner
-<<<<<<< HEAD
-from .quantizer import QuantizedNode, Quantizer, quantize
-from .recipe import Recipe, RecipeFault
-=======
 from .quantizer import QatResult, QuantizedNode, Quantizer, quantize
->>>>>>> main
+from .recipe import Recipe, RecipeFault
 from .report import Report, cost
 from .session import BenchResult, Bound, Exec, KernelInfo, PlanInfo, Session
 from .tokenizer import Tokenizer
@@ -36,10 +32,6 @@ library_path = _lib.path
 
 __all__ = sorted([n for n, v in vars(errors).items() if isinstance(v, type) and issubclass(v, Error)] + [
     "BackendInfo", "BenchResult", "Bound", "CalibrationInfo", "Calibrator", "Context", "Dataset", "Distiller", "DistillerInfo", "Exec", "Graph", "GraphInfo", "KernelInfo",
-<<<<<<< HEAD
-    "MachineInfo", "NodeInfo", "PlanInfo", "Port", "PruneResult", "PruneSite", "Pruner", "QuantizedNode", "Quantizer", "Recipe", "RecipeFault", "Report", "Session", "Tokenizer", "TrainEvent", "TrainResult",
-=======
-    "MachineInfo", "NodeInfo", "PlanInfo", "Port", "PruneResult", "PruneSite", "Pruner", "QatResult", "QuantizedNode", "Quantizer", "Report", "Session", "Tokenizer", "TrainEvent", "TrainResult",
->>>>>>> main
+    "MachineInfo", "NodeInfo", "PlanInfo", "Port", "PruneResult", "PruneSite", "Pruner", "QatResult", "QuantizedNode", "Quantizer", "Recipe", "RecipeFault", "Report", "Session", "Tokenizer", "TrainEvent", "TrainResult",
     "Trainer", "TrainerInfo", "Unsupported", "bfloat16", "build", "cost", "default_context",
     "from_bfloat16", "library_path", "machine_info", "quantize", "to_bfloat16", "version"])
