@@ -163,6 +163,10 @@ int cli_name_labels(cli *c, mcomp_graph *g, const mcomp_dataset *d);
 
 /* Reads and checks, and lists every error; --outside and --no-files where the verb has them. */
 int cli_recipe_load(cli *c, const char *path, mcomp_recipe **r);
+/* The same of a text made here; paths in it are relative to the working folder. */
+int cli_recipe_parse(cli *c, const char *text, mcomp_recipe **r);
+/* preset.c: the recipe of preset level ("1" to "9") for a model and --data; malloc'd. */
+int cli_preset(cli *c, const char *model, const char *level, char **recipe);
 
 /* ---- quantization-aware training (qat.c) ---- */
 

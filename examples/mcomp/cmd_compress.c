@@ -149,14 +149,37 @@ static char *default_folder(const char *recipe)
     return out;
 }
 
+/* The recipe of a file, or of a preset for a model. *text: the preset's, malloc'd. */
+static int load(cli *c, mcomp_recipe **r, char **text)
+{
+    static const char *const data[] = {"data", "eval", "text", "label", "labels", "tokenizer", "map", "max-length", "scale", "shift", "seed", "show-recipe", NULL};
+    int st = 0;
+    const char *level = cli_str(c, "preset", NULL);
+    if (level) {
+        if (strlen(level) != 1 || *level < '1' || *level > '9') return cli_fail(c, MCOMP_ARGUMENT, "--preset", "", "presets are 1 to 9, not \"%.40s\"", level);
+        CLI_TRY(cli_preset(c, c->pos[0], level, text));
+        return cli_recipe_parse(c, *text, r);
+    }
+    for (int i = 0; data[i]; i++)
+        if (cli_has(c, data[i])) return cli_fail(c, MCOMP_ARGUMENT, data[i], "in a recipe they stand in the file; with a model, -1 to -9 choose a preset", "--%s goes with a preset", data[i]);
+    st = cli_recipe_load(c, c->pos[0], r);
+done:
+    return st;
+}
+
 static int run(cli *c)
 {
     int st = 0, missed = 0;
     mcomp_recipe *r = NULL;
     mcomp_recipe_run_options o;
     const char *json = NULL;
-    char *own = NULL, *argv = json_dumps(c->argv, JSON_COMPACT | JSON_ENSURE_ASCII);
-    CLI_TRY(cli_recipe_load(c, c->pos[0], &r));
+    char *own = NULL, *text = NULL, *argv = json_dumps(c->argv, JSON_COMPACT | JSON_ENSURE_ASCII);
+    CLI_TRY(load(c, &r, &text));
+    if (cli_has(c, "show-recipe")) {
+        cli_set(c->root, "recipe", json_string(text));
+        if (!c->json) fputs(text, stdout);
+        goto done;
+    }
     CLI_LIB(mcomp_recipe_run_options_init(&o, sizeof o));
     o.out = cli_str(c, "out-file", NULL);
     if (!o.out) o.out = own = default_folder(c->pos[0]);
@@ -178,6 +201,7 @@ static int run(cli *c)
 done:
     mcomp_recipe_destroy(r);
     free(own);
+    free(text);
     free(argv);
     return st;
 }
@@ -186,7 +210,20 @@ static const cli_opt opts[] = {
     {"out-file", OPT_VALUE, "DIR  gets model.onnx, run.json, report.html and the store (default: RECIPE without its ending, .compressed)"},
     {"outside", OPT_FLAG, "the store may lie outside of the recipe's folder"},
     {"resume", OPT_FLAG, "goes on where an interrupted run of this recipe stopped; finished passes are never made twice"},
+    {"preset", OPT_VALUE, "N  (-1 to -9) with a model: 1 to 2 dynamic int8, 3 automatic, 4 to 5 static int8, 6 trained where that loses, 7 to 8 pruned 4x1, 9 with the model as its own teacher"},
+    {"show-recipe", OPT_FLAG, "prints the recipe of the preset instead of running it"},
+    {"data", OPT_VALUE, "DATA  samples of a preset to calibrate and train on (docs/data.md)"},
+    {"eval", OPT_VALUE, "DATA  samples that measure (default: the tenth at the end of --data)"},
+    {"text", OPT_VALUE, "COLUMN  text column"},
+    {"label", OPT_VALUE, "NAME  label column or array"},
+    {"labels", OPT_VALUE, "FILE  label names in the model's order"},
+    {"tokenizer", OPT_VALUE, "T  (default: STEM.tokenizer.json beside the model)"},
+    {"map", OPT_VALUE, "ROLE=NAME,..."},
+    {"max-length", OPT_VALUE, "N  ids a text"},
+    {"scale", OPT_VALUE, "S  images: (x - shift) / scale"},
+    {"shift", OPT_VALUE, "T"},
     {NULL, 0, NULL},
 };
 
-const cli_verb cli_compress = {.name = "compress", .usage = "mcomp compress RECIPE [-o DIR] [--resume]", .about = "a whole recipe to a target, measured stage by stage", .min_pos = 1, .max_pos = 1, .opts = opts, .run = run};
+const cli_verb cli_compress = {.name = "compress", .usage = "mcomp compress RECIPE [-o DIR] [--resume], or mcomp compress MODEL -1...-9 --data DATA", .about = "a whole recipe to a target, measured stage by stage",
+                               .min_pos = 1, .max_pos = 1, .opts = opts, .run = run};

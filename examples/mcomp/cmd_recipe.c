@@ -46,6 +46,13 @@ done:
     return st;
 }
 
+int cli_recipe_parse(cli *c, const char *text, mcomp_recipe **r)
+{
+    const int32_t status = mcomp_recipe_parse(r, text, strlen(text), "preset", NULL, NULL);
+    if (status != 0 && status != MCOMP_RECIPE) return cli_lib(c, status);
+    return list_errors(c, *r, "preset");
+}
+
 static int explain(cli *c, mcomp_recipe *r)
 {
     int st = 0;

@@ -125,7 +125,7 @@ static int32_t check_quantize(mcomp_recipe *r, const mc_section *s)
     int64_t n;
     mc_section *const *rules = mc_section_sections(s, "rules", &n);
     const int dynamic = is(s, "scheme", "int8-dynamic") || is(s, "scheme", "w8") || is(s, "scheme", "w4");
-    if (is(s, "scheme", "int8") && !mc_section_has(r->calib, "path")) MC_TRY(mc_note(r, s, "scheme", "data: {calib: ...}, or scheme: int8-dynamic", "static int8 needs samples to find ranges"));
+    if (is(s, "scheme", "int8") && !mc_section_given(r->calib) && !mc_section_given(r->train)) MC_TRY(mc_note(r, s, "scheme", "data: {calib: ...}, or scheme: int8-dynamic", "static int8 needs samples to find ranges"));
     if (dynamic && !is(s, "mode", "ptq") && mc_section_has(s, "mode")) MC_TRY(mc_note(r, s, "mode", "scheme: int8", "training with quantization is for scheme int8, not %s", mc_section_str(s, "scheme")));
     if (mc_setting_given(s, "percentile") && !may_be(s, "range", "percentile")) MC_TRY(mc_note(r, s, "percentile", "range: percentile", "of range: percentile only"));
     for (int64_t i = 0; i < n; i++)

@@ -2,7 +2,7 @@
  * no viewBox stretches the letters. Colour is never the only sign: every bar has its figure beside it. */
 #include "report/chart.h"
 
-enum { LABEL_Y = 14, BAR_Y = 21, BAR_HEIGHT = 11, BAR_GAP = 19, COLUMNS_HEIGHT = 150, LABEL_MAX = 44 };
+enum { LABEL_Y = 14, BAR_Y = 21, BAR_HEIGHT = 11, BAR_GAP = 19, COLUMNS_HEIGHT = 150, LABEL_MAX = 44, FEWEST_COLUMNS = 16 };
 
 /* Opens <figure><svg>; the title and the description are what a screen reader says. */
 void mc_chart_open(mc_page *p, const char *title, const char *about, const char *kind, int height)
@@ -79,7 +79,7 @@ void mc_chart_bars(mc_page *p, const char *title, const char *about, const mc_ba
 void mc_chart_columns(mc_page *p, const char *title, const char *about, const mc_column *columns, int64_t n)
 {
     if (p->markdown || n == 0) return;
-    const double width = 100.0 / (double)n, gap = n > 120 ? 0.0 : 0.12 * width;
+    const double width = 100.0 / (double)(n < FEWEST_COLUMNS ? FEWEST_COLUMNS : n), gap = n > 120 ? 0.0 : 0.12 * width;
     mc_chart_open(p, title, about, "columns", COLUMNS_HEIGHT);
     for (int k = 0; k <= 2; k++) {
         const int y = 10 + k * (COLUMNS_HEIGHT - 30) / 2;

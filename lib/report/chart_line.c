@@ -40,9 +40,9 @@ static double step_of(const range *r, int most)
 
 static void y_axis(mc_page *p, const mc_axes *a, const range *y)
 {
-    const double step = step_of(y, 4), plot = HEIGHT - TOP - BOTTOM;
+    const double step = step_of(y, 5), plot = HEIGHT - TOP - BOTTOM;
     int64_t first = (int64_t)ceil(y->lo / step);
-    for (int k = 0; k < 6 && (double)(first + k) * step <= y->hi; k++) {
+    for (int k = 0; k < 7 && (double)(first + k) * step <= y->hi; k++) {
         const double v = (double)(first + k) * step, at = TOP + plot * (1.0 - share(y, v));
         mc_page_rawf(p, "<line class=\"grid\" x1=\"0\" x2=\"100%%\" y1=\"%.1f\" y2=\"%.1f\"/><text class=\"ax\" x=\"-8\" y=\"%.1f\" text-anchor=\"end\">", at, at, at + 4.0);
         mc_page_text(p, a->show_y(fabs(v) < 1e-9 * step ? 0.0 : v).text);
@@ -77,11 +77,36 @@ static void line(mc_page *p, const mc_axes *a, const mc_point *points, int64_t n
     mc_page_raw(p, "\"/></svg>\n");
 }
 
+typedef struct placed { /* where names of points stand: percent across, pixels down */
+    struct {
+        double x, y;
+    } at[32];
+    int n;
+} placed;
+
+/* Beside the point, above or below; nowhere when other names are there already (the table has them all). */
+static void name_point(mc_page *p, const mc_point *q, double px, double py, placed *names)
+{
+    static const int downs[] = {-8, 17};
+    const double y = py / 100.0 * (HEIGHT - TOP - BOTTOM);
+    for (size_t k = 0; k < sizeof downs / sizeof *downs; k++) {
+        int is_free = names->n < 32;
+        for (int i = 0; i < names->n; i++)
+            if (fabs(names->at[i].x - px) < 22.0 && fabs(names->at[i].y - (y + downs[k])) < 13.0) is_free = 0;
+        if (!is_free) continue;
+        names->at[names->n].x = px;
+        names->at[names->n++].y = y + downs[k];
+        mc_page_rawf(p, "<text class=\"lb\" x=\"%.2f%%\" y=\"%.2f%%\" dx=\"%d\" dy=\"%d\" text-anchor=\"%s\">", px, py, px > 66.0 ? -9 : 9, downs[k], px > 66.0 ? "end" : "start");
+        mc_chart_label(p, q->label, 20);
+        mc_page_raw(p, "</text>");
+        return;
+    }
+}
+
 static void dots(mc_page *p, const mc_axes *a, const mc_point *points, int64_t n, const range *x, const range *y)
 {
     static const char *const tones[] = {"dot", "dot on", "dot hollow"};
-    double last_x = -100.0, last_y = -100.0;
-    int last_below = 0;
+    placed names = {.n = 0};
     for (int64_t i = 0; i < n; i++) {
         const mc_point *q = &points[i];
         if (!usable(a, q)) continue;
@@ -93,13 +118,7 @@ static void dots(mc_page *p, const mc_axes *a, const mc_point *points, int64_t n
             mc_page_rawf(p, "<line class=\"whisker\" x1=\"%.2f%%\" x2=\"%.2f%%\" y1=\"%.2f%%\" y2=\"%.2f%%\"/>", px, px, 100.0 * (1.0 - share(y, q->lo)),
                          100.0 * (1.0 - share(y, q->hi)));
         mc_page_rawf(p, "<circle class=\"%s\" cx=\"%.2f%%\" cy=\"%.2f%%\" r=\"5\"/>", tones[q->tone], px, py);
-        if (q->tone != 2) { /* below where the label of the point before is in the way */
-            const int below = fabs(px - last_x) < 18.0 && fabs(py - last_y) < 12.0 && !last_below, left = px > 66.0;
-            mc_page_rawf(p, "<text class=\"lb\" x=\"%.2f%%\" y=\"%.2f%%\" dx=\"%d\" dy=\"%d\" text-anchor=\"%s\">", px, py, left ? -9 : 9, below ? 17 : -8, left ? "end" : "start");
-            mc_chart_label(p, q->label, 20);
-            mc_page_raw(p, "</text>");
-            last_x = px, last_y = py, last_below = below;
-        }
+        if (q->tone != 2) name_point(p, q, px, py, &names);
         mc_page_raw(p, "</g>\n");
     }
 }

@@ -64,7 +64,8 @@ mc_shown mc_show_number(double v)
 {
     SHOW(isfinite(v), v == floor(v) && fabs(v) < 1e15 ? "%.0f" : "%.4g", v);
 }
-mc_shown mc_show_percent(double v) { SHOW(isfinite(v), "%.*f %%", fabs(v) < 0.1 ? 2 : 1, 100.0 * v); }
+mc_shown mc_show_seconds(double v) { SHOW(isfinite(v), "%.*f", v < 10.0 ? 2 : v < 100.0 ? 1 : 0, v); }
+mc_shown mc_show_percent(double v) { SHOW(isfinite(v), "%s%.*f %%", v < 0.0 ? "\xe2\x88\x92" : "", fabs(v) < 0.1 ? 2 : 1, 100.0 * fabs(v)); }
 mc_shown mc_show_times(double v) { SHOW(isfinite(v), "%.*f\xc3\x97", v < 9.95 ? 2 : v < 99.5 ? 1 : 0, v); }
 
 mc_shown mc_show_usd(double v)

@@ -44,6 +44,7 @@ mc_shown mc_show_bytes(double v);
 mc_shown mc_show_count(double v);    /* 109.5 M */
 mc_shown mc_show_ms(double v);       /* 7.42 ms, 560 us */
 mc_shown mc_show_number(double v);   /* four digits */
+mc_shown mc_show_seconds(double v);  /* without the unit */
 mc_shown mc_show_percent(double fraction);
 mc_shown mc_show_usd(double v);
 mc_shown mc_show_times(double ratio); /* 8.3x */

@@ -14,7 +14,7 @@ static mc_shown between(const char *name, double lo, double hi)
 static mc_shown show_p(double v)
 {
     mc_shown s = mc_show_number(v);
-    if (v >= 0.0 && v < 1e-4) snprintf(s.text, sizeof s.text, "< 0.0001");
+    if (v >= 0.0) snprintf(s.text, sizeof s.text, v < 1e-4 ? "< 0.0001" : "%.2g", v);
     return s;
 }
 

@@ -21,7 +21,7 @@ static const column columns[] = {
     {"per second", "per_second", mc_show_number, 0, 0},
     {"peak memory", "peak_rss_bytes", mc_show_bytes, 0, 0},
     {"agreement", "agreement_ratio", mc_show_percent, 0, 1},
-    {"took, s", "seconds", mc_show_number, 0, 1},
+    {"took, s", "seconds", mc_show_seconds, 0, 1},
 };
 enum { N_COLUMNS = (int)(sizeof columns / sizeof *columns) };
 
@@ -50,7 +50,7 @@ static void cell(mc_page *p, const column *c, const mc_view *v, int64_t i)
     } else {
         const double ratio = c->ratio && i > 0 ? mc_ratio_of(figure(c, v->first), x) : (double)NAN;
         if (isfinite(ratio)) snprintf(below, sizeof below, "%s", mc_show_times(ratio).text);
-        mc_cell_two(p, c->show(x < 100.0 ? x : floor(x + 0.5)), isfinite(ratio) ? below : NULL);
+        mc_cell_two(p, c->show(x < 100.0 || c->show != mc_show_number ? x : floor(x + 0.5)), isfinite(ratio) ? below : NULL);
     }
 }
 

@@ -28,11 +28,16 @@ static double epoch_of(const mc_json *row)
     return isfinite(e) ? e : mc_find_number(row, "step");
 }
 
+/* Of a long curve every so many rows, the last one among them. */
+static int64_t stride_of(int64_t rows) { return (rows + MOST - 1) / MOST; }
+static int64_t row_at(int64_t rows, int64_t i) { return rows - 1 - (rows - 1) / stride_of(rows) * stride_of(rows) + i * stride_of(rows); }
+
 static int64_t points_of(mc_point *to, const mc_json *curve, const char *key)
 {
+    const int64_t rows = mc_json_size(curve), used = (rows - 1) / stride_of(rows) + 1;
     int64_t n = 0, finite = 0;
-    for (int64_t i = 0; i < mc_json_size(curve) && n < MOST; i++) {
-        const mc_json *row = mc_json_at(curve, i);
+    for (int64_t i = 0; i < used; i++) {
+        const mc_json *row = mc_json_at(curve, row_at(rows, i));
         to[n] = (mc_point){.label = "", .x = epoch_of(row), .y = mc_find_number(row, key), .lo = (double)NAN, .hi = (double)NAN};
         finite += isfinite(to[n].x) && isfinite(to[n].y);
         n++;
@@ -44,7 +49,7 @@ static void curve_of(mc_page *p, const char *stage, const mc_json *curve, const 
 {
     const char *titles[] = {"epoch", "step", "loss", metric ? metric : "metric"};
     char title[128];
-    const int64_t all = mc_json_size(curve), rows = all < MOST ? all : MOST;
+    const int64_t rows = mc_json_size(curve), used = (rows - 1) / stride_of(rows) + 1;
     const char *key = metric_key(curve, metric);
     mc_point *points = mc_calloc(MOST, sizeof *points);
     if (!points) {
@@ -65,8 +70,8 @@ static void curve_of(mc_page *p, const char *stage, const mc_json *curve, const 
     snprintf(title, sizeof title, "%.60s: figures of the curve", stage);
     mc_fold_open(p, title);
     mc_table_open(p, title, "lrrr", titles);
-    for (int64_t i = 0; i < rows; i++) {
-        const mc_json *row = mc_json_at(curve, i);
+    for (int64_t i = 0; i < used; i++) {
+        const mc_json *row = mc_json_at(curve, row_at(rows, i));
         mc_cell_shown(p, mc_show_number(mc_find_number(row, "epoch")));
         mc_cell_shown(p, mc_show_number(mc_find_number(row, "step")));
         mc_cell_shown(p, mc_show_number(mc_find_number(row, "loss")));

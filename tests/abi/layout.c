@@ -1,10 +1,5 @@
 /* Offsets and sizes of every public struct, pinned at compile time: one block a release; blocks of released versions are never edited. */
-#include <mcomp/backend.h>
-#include <mcomp/mcomp.h>
-#include <stddef.h>
-
-#define PIN(type, member, offset) _Static_assert(offsetof(type, member) == (offset), #type "." #member " moved");
-#define PIN_SIZE(type, size) _Static_assert(sizeof(type) == (size), "size of " #type " changed");
+#include "layout.h"
 
 /* 0.1.0 */
 PIN_SIZE(mcomp_epilogue_f32, 72)
@@ -249,29 +244,6 @@ PIN(mcomp_quantized_node, why, 32)
 PIN(mcomp_quantized_node, error, 40)
 PIN(mcomp_quantized_node, slower, 48)
 PIN(mcomp_quantized_node, reserved, 52)
-PIN_SIZE(mcomp_recipe_options, 16)
-PIN(mcomp_recipe_options, size, 0)
-PIN(mcomp_recipe_options, outside, 4)
-PIN(mcomp_recipe_options, no_files, 8)
-PIN(mcomp_recipe_options, reserved, 12)
-PIN_SIZE(mcomp_recipe_run_options, 48)
-PIN(mcomp_recipe_run_options, size, 0)
-PIN(mcomp_recipe_run_options, resume, 4)
-PIN(mcomp_recipe_run_options, out, 8)
-PIN(mcomp_recipe_run_options, overwrite, 16)
-PIN(mcomp_recipe_run_options, reserved, 20)
-PIN(mcomp_recipe_run_options, argv, 24)
-PIN(mcomp_recipe_run_options, peak_rss, 32)
-PIN(mcomp_recipe_run_options, peak_rss_payload, 40)
-PIN_SIZE(mcomp_recipe_error, 48)
-PIN(mcomp_recipe_error, size, 0)
-PIN(mcomp_recipe_error, code, 4)
-PIN(mcomp_recipe_error, line, 8)
-PIN(mcomp_recipe_error, column, 12)
-PIN(mcomp_recipe_error, file, 16)
-PIN(mcomp_recipe_error, text, 24)
-PIN(mcomp_recipe_error, hint, 32)
-PIN(mcomp_recipe_error, source, 40)
 PIN_SIZE(mcomp_session_options, 40)
 PIN(mcomp_session_options, size, 0)
 PIN(mcomp_session_options, threads, 4)

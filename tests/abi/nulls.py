@@ -99,7 +99,7 @@ class World:
         ok(lib.mcomp_distiller_create(ref(h["distiller"]), h["context"], h["graph"], None))
         ok(lib.mcomp_report_create(ref(h["report"]), h["context"]))
         ok(lib.mcomp_report_add(h["report"], b"{\"bytes\": 1}", 12, b"run"))
-        lib.mcomp_recipe_parse(ref(h["recipe"]), b"- no recipe", 11, None, None, None)  # RECIPE: it has errors to ask for
+        lib.mcomp_recipe_parse(ref(h["recipe"]), b"a: 1\nb: 2", 9, None, None, None)  # RECIPE: it has errors to ask for
         ok(lib.mcomp_tokenizer_create(ref(h["tokenizer"]), h["context"], b"bytes", None, None, 0))
 
     def string(self, function, name):

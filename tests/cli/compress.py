@@ -187,6 +187,21 @@ def in_training(d):
         check(mode != "qat" or [row["epoch"] for row in last["curve"]] == [1, 2], f"{mode}: the curve of the training")
 
 
+def presets(d):
+    for k in range(1, 10):
+        r = exits(0, "compress", f"{d}/teacher.onnx", f"-{k}", "--data", f"{d}/a.npz", "--show-recipe")
+        with open(f"{d}/preset{k}.yaml", "w") as f:
+            f.write(r.stdout)
+        exits(0, "recipe", "check", f"{d}/preset{k}.yaml")
+    o = answer(0, "compress", f"{d}/teacher.onnx", "-5", "--data", f"{d}/a.npz", "-o", f"{d}/five")
+    check(o["stages"][-1]["scheme"] == "int8" and o["data"]["eval"]["samples"] == 150, "preset 5: static int8, measured on the last tenth")
+    o = answer(0, "compress", f"{d}/teacher.onnx", "-9", "--data", f"{d}/a.npz", "--eval", f"{d}/b.npz", "-o", f"{d}/nine")
+    check([s["name"] for s in o["stages"]] == ["teacher", "distill", "prune", "quantize"], "preset 9: all of it")
+    exits(1, "compress", f"{d}/teacher.onnx", "-5")
+    exits(1, "compress", f"{d}/chain.yaml", "--data", f"{d}/a.npz")
+    exits(1, "compress", f"{d}/chain.yaml", "--arch", "bert")
+
+
 def errors(d):
     exits(2, "compress", f"{d}/nowhere.yaml")
     bad = recipe(d, "bad", ["prune: {sparsty: 0.5}"])
@@ -212,6 +227,7 @@ def main():
             kills(d, seconds, first, 10 if SLOW else 3)
         targets(d)
         in_training(d)
+        presets(d)
         errors(d)
     print(f"{len(failures)} failed")
     return 1 if failures else 0

@@ -87,6 +87,9 @@ START_TEST(numbers_for_people)
     shown(mc_show_ms(0.56), "560 \xc2\xb5s");
     shown(mc_show_ms(61.4), "61.4 ms");
     shown(mc_show_ms(0), "0.00 ms");
+    shown(mc_show_percent(-0.02), "\xe2\x88\x92""2.00 %");
+    shown(mc_show_seconds(0.01244), "0.01");
+    shown(mc_show_seconds(5230.4), "5230");
     shown(mc_show_times(8.275), "8.28\xc3\x97");
     shown(mc_show_times(40.04), "40.0\xc3\x97");
     shown(mc_show_usd(15674.56), "$15,675");
