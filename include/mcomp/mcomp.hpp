@@ -397,6 +397,7 @@ public:
 
 } // namespace mcomp
 
+#include <mcomp/recipe.hpp>
 #include <mcomp/report.hpp>
 #include <mcomp/train.hpp>
 

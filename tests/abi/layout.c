@@ -1,10 +1,5 @@
 /* Offsets and sizes of every public struct, pinned at compile time: one block a release; blocks of released versions are never edited. */
-#include <mcomp/backend.h>
-#include <mcomp/mcomp.h>
-#include <stddef.h>
-
-#define PIN(type, member, offset) _Static_assert(offsetof(type, member) == (offset), #type "." #member " moved");
-#define PIN_SIZE(type, size) _Static_assert(sizeof(type) == (size), "size of " #type " changed");
+#include "layout.h"
 
 /* 0.1.0 */
 PIN_SIZE(mcomp_epilogue_f32, 72)
