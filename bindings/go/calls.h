@@ -87,6 +87,12 @@ static inline int32_t go_mcomp_calibrator_save(mcgo_error *error_out, const mcom
     return mcgo_leave(error_out, outer, mcomp_calibrator_save(c, path, overwrite));
 }
 
+static inline int32_t go_mcomp_calibrator_unseen(mcgo_error *error_out, int64_t *label, const mcomp_calibrator *c, int64_t i)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_calibrator_unseen(label, c, i));
+}
+
 static inline int32_t go_mcomp_context_create(mcgo_error *error_out, mcomp_context **out, const mcomp_context_options *options)
 {
     uintptr_t outer = mcgo_enter();
@@ -517,6 +523,60 @@ static inline int32_t go_mcomp_quantizer_train(mcgo_error *error_out, mcomp_grap
 {
     uintptr_t outer = mcgo_enter();
     return mcgo_leave(error_out, outer, mcomp_quantizer_train(out, result, fit, q, g, calibrator, train, valid, training, options));
+}
+
+static inline int32_t go_mcomp_recipe_error_count(mcgo_error *error_out, const mcomp_recipe *r, int32_t *count, int32_t *more)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_recipe_error_count(r, count, more));
+}
+
+static inline int32_t go_mcomp_recipe_error_get(mcgo_error *error_out, const mcomp_recipe *r, int32_t index, mcomp_recipe_error *out)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_recipe_error_get(r, index, out));
+}
+
+static inline int32_t go_mcomp_recipe_explain(mcgo_error *error_out, const char **text, mcomp_recipe *r)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_recipe_explain(text, r));
+}
+
+static inline int32_t go_mcomp_recipe_load(mcgo_error *error_out, mcomp_recipe **out, const char *path, const mcomp_recipe_options *options)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_recipe_load(out, path, options));
+}
+
+static inline int32_t go_mcomp_recipe_options_init(mcgo_error *error_out, mcomp_recipe_options *o, uint32_t size)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_recipe_options_init(o, size));
+}
+
+static inline int32_t go_mcomp_recipe_parse(mcgo_error *error_out, mcomp_recipe **out, const char *text, uint64_t bytes, const char *name, const char *folder, const mcomp_recipe_options *options)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_recipe_parse(out, text, bytes, name, folder, options));
+}
+
+static inline int32_t go_mcomp_recipe_run(mcgo_error *error_out, const char **json, mcomp_recipe *recipe, mcomp_context *ctx, const mcomp_recipe_run_options *options)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_recipe_run(json, recipe, ctx, options));
+}
+
+static inline int32_t go_mcomp_recipe_run_options_init(mcgo_error *error_out, mcomp_recipe_run_options *o, uint32_t size)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_recipe_run_options_init(o, size));
+}
+
+static inline int32_t go_mcomp_recipe_schema(mcgo_error *error_out, uint64_t *needed, char *text, uint64_t bytes)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_recipe_schema(needed, text, bytes));
 }
 
 static inline int32_t go_mcomp_report_add(mcgo_error *error_out, mcomp_report *r, const char *json, uint64_t bytes, const char *name)

@@ -624,6 +624,8 @@ type CalibrationInfo struct {
 	DeadChannels    int64
 	ConstantTensors int64
 	LabelsSeen      int64
+	Classes         int64
+	Channels        int64
 }
 
 func (o *CalibrationInfo) from(c *C.mcomp_calibration_info) {
@@ -633,6 +635,8 @@ func (o *CalibrationInfo) from(c *C.mcomp_calibration_info) {
 	o.DeadChannels = int64(c.dead_channels)
 	o.ConstantTensors = int64(c.constant_tensors)
 	o.LabelsSeen = int64(c.labels_seen)
+	o.Classes = int64(c.classes)
+	o.Channels = int64(c.channels)
 }
 
 // DistillerOptions is mcomp_distiller_options: start with DefaultDistillerOptions().
@@ -979,4 +983,61 @@ func (o *CostResult) from(c *C.mcomp_cost_result) {
 	o.NetSavingUsd = float64(c.net_saving_usd)
 	o.OneOffUsd = float64(c.one_off_usd)
 	o.PaybackMonths = float64(c.payback_months)
+}
+
+// RecipeOptions is mcomp_recipe_options: what is zero is the default.
+type RecipeOptions struct {
+	Outside int32
+	NoFiles int32
+}
+
+func (o RecipeOptions) c(m *memory) (*C.mcomp_recipe_options, error) {
+	c := new(C.mcomp_recipe_options)
+	if err := m.check(C.go_mcomp_recipe_options_init(m.error(), c, C.uint32_t(unsafe.Sizeof(*c))), "mcomp_recipe_options_init"); err != nil {
+		return nil, err
+	}
+	c.outside = C.int32_t(o.Outside)
+	c.no_files = C.int32_t(o.NoFiles)
+	return c, m.failed
+}
+
+// RecipeError is mcomp_recipe_error.
+type RecipeError struct {
+	Code   int32
+	Line   int32
+	Column int32
+	File   string
+	Text   string
+	Hint   string
+	Source string
+}
+
+func (o *RecipeError) from(c *C.mcomp_recipe_error) {
+	o.Code = int32(c.code)
+	o.Line = int32(c.line)
+	o.Column = int32(c.column)
+	o.File = C.GoString(c.file)
+	o.Text = C.GoString(c.text)
+	o.Hint = C.GoString(c.hint)
+	o.Source = C.GoString(c.source)
+}
+
+// RecipeRunOptions is mcomp_recipe_run_options: what is zero is the default.
+type RecipeRunOptions struct {
+	Resume    bool
+	Out       string
+	Overwrite bool
+	Argv      string
+}
+
+func (o RecipeRunOptions) c(m *memory) (*C.mcomp_recipe_run_options, error) {
+	c := new(C.mcomp_recipe_run_options)
+	if err := m.check(C.go_mcomp_recipe_run_options_init(m.error(), c, C.uint32_t(unsafe.Sizeof(*c))), "mcomp_recipe_run_options_init"); err != nil {
+		return nil, err
+	}
+	c.resume = flag(o.Resume)
+	c.out = m.optional(o.Out)
+	c.overwrite = flag(o.Overwrite)
+	c.argv = m.optional(o.Argv)
+	return c, m.failed
 }

@@ -13,6 +13,7 @@
 #include <mcomp/build.h>
 #include <mcomp/report.h>
 #include <mcomp/trainer.h>
+#include <mcomp/recipe.h>
 #include <mcomp/session.h>
 #include <mcomp/status.h>
 #include <mcomp/tensor.h>

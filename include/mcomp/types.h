@@ -24,6 +24,7 @@ typedef struct mcomp_quantizer mcomp_quantizer;
 typedef struct mcomp_trainer mcomp_trainer;
 typedef struct mcomp_pruner mcomp_pruner;
 typedef struct mcomp_distiller mcomp_distiller;
+typedef struct mcomp_recipe mcomp_recipe;
 typedef struct mcomp_report mcomp_report;
 typedef struct mcomp_session mcomp_session;
 typedef struct mcomp_exec mcomp_exec;

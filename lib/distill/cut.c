@@ -52,6 +52,12 @@ static int32_t read_spec(cut_spec *s, const char *text)
     return st;
 }
 
+int32_t mc_cut_check(const char *spec)
+{
+    cut_spec s;
+    return read_spec(&s, spec);
+}
+
 /* ---- steps ---- */
 
 /* The stream jumps from each kept layer to the next kept one; m then holds the kept ones. */

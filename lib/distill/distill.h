@@ -61,6 +61,9 @@ int32_t mc_kd_store_flush(mc_kd_store *s);
 int64_t mc_kd_store_damaged(const mc_kd_store *s);
 uint64_t mc_kd_store_bytes(const mc_kd_store *s);
 
+/* Whether "teacher[:...]" can be read (cut.c): ARGUMENT, RANGE with the record filled. What the teacher has is not looked at. */
+int32_t mc_cut_check(const char *spec);
+
 /* SHA-256 of everything that decides what a graph computes: structure, attributes, weights, input and output names. */
 int32_t mc_graph_digest(const mc_graph *g, char hex[65]);
 

@@ -53,6 +53,9 @@ mc_value *mc_loss_ints(mc_loss_site *s, int64_t n, const int64_t *v);
 mc_value *mc_loss_mean(mc_loss_site *s, mc_value *x); /* over all elements */
 mc_value *mc_loss_fail(mc_loss_site *s, int32_t code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* Whether a description of a model (mcomp/build.h) can be read: ARGUMENT, RANGE with the record filled. */
+int32_t mc_build_check(const char *spec);
+
 /* ---- optimizers (optimizers.def) ------------------------------------------------------------------------------------ */
 
 typedef struct mc_optimizer {

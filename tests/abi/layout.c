@@ -1,10 +1,5 @@
 /* Offsets and sizes of every public struct, pinned at compile time: one block a release; blocks of released versions are never edited. */
-#include <mcomp/backend.h>
-#include <mcomp/mcomp.h>
-#include <stddef.h>
-
-#define PIN(type, member, offset) _Static_assert(offsetof(type, member) == (offset), #type "." #member " moved");
-#define PIN_SIZE(type, size) _Static_assert(sizeof(type) == (size), "size of " #type " changed");
+#include "layout.h"
 
 /* 0.1.0 */
 PIN_SIZE(mcomp_epilogue_f32, 72)
@@ -120,7 +115,7 @@ PIN(mcomp_backend_api, download, 152)
 PIN(mcomp_backend_api, stream_create, 160)
 PIN(mcomp_backend_api, stream_destroy, 168)
 PIN(mcomp_backend_api, synchronize, 176)
-PIN_SIZE(mcomp_calibration_info, 56)
+PIN_SIZE(mcomp_calibration_info, 72)
 PIN(mcomp_calibration_info, size, 0)
 PIN(mcomp_calibration_info, reserved, 4)
 PIN(mcomp_calibration_info, samples, 8)
@@ -129,6 +124,8 @@ PIN(mcomp_calibration_info, tensors, 24)
 PIN(mcomp_calibration_info, dead_channels, 32)
 PIN(mcomp_calibration_info, constant_tensors, 40)
 PIN(mcomp_calibration_info, labels_seen, 48)
+PIN(mcomp_calibration_info, classes, 56)
+PIN(mcomp_calibration_info, channels, 64)
 PIN_SIZE(mcomp_context_options, 120)
 PIN(mcomp_context_options, size, 0)
 PIN(mcomp_context_options, threads, 4)

@@ -1,9 +1,5 @@
 /* As layout.c, of training and what builds on it. */
-#include <mcomp/mcomp.h>
-#include <stddef.h>
-
-#define PIN(type, member, offset) _Static_assert(offsetof(type, member) == (offset), #type "." #member " moved");
-#define PIN_SIZE(type, size) _Static_assert(sizeof(type) == (size), "size of " #type " changed");
+#include "layout.h"
 
 /* 0.1.0 */
 PIN_SIZE(mcomp_qat_options, 24)

@@ -28,6 +28,7 @@ OPTIONAL = {
     "mcomp_graph_create": "name", "mcomp_graph_load_with": "options", "mcomp_graph_meta_at": "key value",
     "mcomp_graph_save": "options", "mcomp_graph_set_meta": "value", "mcomp_graph_unsupported": "payload",
     "mcomp_pruner_create": "options", "mcomp_pruner_run": "result fit train valid training",
+    "mcomp_recipe_error_count": "more", "mcomp_recipe_load": "options", "mcomp_recipe_parse": "name folder options", "mcomp_recipe_run": "options", "mcomp_recipe_schema": "text",
     "mcomp_quantizer_apply": "calibrator samples", "mcomp_quantizer_create": "options", "mcomp_quantizer_train": "result fit calibrator valid training options", "mcomp_session_create": "options",
     "mcomp_tensor_load_pb": "name", "mcomp_tensor_wrap": "release payload", "mcomp_tokenizer_create": "ctx texts lengths",
     "mcomp_trainer_create": "options", "mcomp_trainer_fit": "result valid", "mcomp_calibrator_range": "rule tensor",
@@ -73,7 +74,7 @@ class World:
     def __init__(self, folder):
         self.folder, self.keep = folder, []
         p = ctypes.c_void_p
-        self.handles = {k: p() for k in ("context", "graph", "tensor", "session", "exec", "calibrator", "quantizer", "dataset", "trainer", "pruner", "distiller", "tokenizer", "report")}
+        self.handles = {k: p() for k in ("context", "graph", "tensor", "session", "exec", "calibrator", "quantizer", "dataset", "trainer", "pruner", "distiller", "tokenizer", "report", "recipe")}
         h, ref = self.handles, ctypes.byref
         ok(lib.mcomp_context_create(ref(h["context"]), None))
         ok(lib.mcomp_graph_create(ref(h["graph"]), h["context"], b"m", 17))
@@ -98,6 +99,7 @@ class World:
         ok(lib.mcomp_distiller_create(ref(h["distiller"]), h["context"], h["graph"], None))
         ok(lib.mcomp_report_create(ref(h["report"]), h["context"]))
         ok(lib.mcomp_report_add(h["report"], b"{\"bytes\": 1}", 12, b"run"))
+        lib.mcomp_recipe_parse(ref(h["recipe"]), b"a: 1\nb: 2", 9, None, None, None)  # RECIPE: it has errors to ask for
         ok(lib.mcomp_tokenizer_create(ref(h["tokenizer"]), h["context"], b"bytes", None, None, 0))
 
     def string(self, function, name):
@@ -105,7 +107,7 @@ class World:
             return b"new"
         if name == "path":
             return f"{self.folder}/{'x.npy' if 'npy' in function else 'none'}".encode()
-        return {"argument": f"{self.folder}/x.npy", "spec": "bytes" if "token" in function else "mlp", "key": "precision", "value": "float", "pattern": "*",
+        return {"argument": f"{self.folder}/x.npy", "text": "- x", "spec": "bytes" if "token" in function else "mlp", "key": "precision", "value": "float", "pattern": "*",
                 "input": "x", "op": "Relu", "node": "product", "attribute": "axis", "rule": "minmax"}.get(name, "y").encode()
 
     def argument(self, function, ctype, name, declared):

@@ -19,6 +19,7 @@ static mcomp_exec *runner;
 static mcomp_trainer *trainer;
 static mcomp_distiller *distiller;
 static mcomp_pruner *pruner;
+static mcomp_recipe *recipe;
 static int failures;
 
 #define CHECK(condition, ...)                                                                                          \
@@ -53,6 +54,7 @@ static int32_t quantized_node(void *o) { return mcomp_quantizer_node(quantizer, 
 static int32_t kernel_info(void *o) { return mcomp_exec_kernel(runner, 0, o); }
 static int32_t plan_info(void *o) { return mcomp_exec_plan_info(runner, o); }
 static int32_t trainer_info(void *o) { return mcomp_trainer_info_get(trainer, o); }
+static int32_t recipe_error(void *o) { return mcomp_recipe_error_get(recipe, 0, o); }
 static int32_t distiller_info(void *o) { return mcomp_distiller_info_get(distiller, o); }
 static int32_t prune_site(void *o) { return mcomp_pruner_site_get(pruner, 0, o); }
 /* A pruner prunes once. */
@@ -104,6 +106,7 @@ static const struct {
     {"plan_info", plan_info, sizeof(mcomp_plan_info), 4},
     {"trainer_info", trainer_info, sizeof(mcomp_trainer_info), 4},
     {"distiller_info", distiller_info, sizeof(mcomp_distiller_info), 4},
+    {"recipe_error", recipe_error, sizeof(mcomp_recipe_error), 4},
     {"prune_site", prune_site, sizeof(mcomp_prune_site), 4},
     {"prune_result", prune_result, sizeof(mcomp_prune_result), 4},
     {"qat_result", qat_result, sizeof(mcomp_qat_result), 4},
@@ -155,6 +158,8 @@ OPTIONS(qat, mcomp_graph *g, mcomp_graph_destroy(g), mcomp_quantizer_train(&g, N
 OPTIONS(session, mcomp_session *s, mcomp_session_destroy(s), mcomp_session_create(&s, ctx, model, o))
 OPTIONS(distiller, mcomp_distiller *d, mcomp_distiller_destroy(d), mcomp_distiller_create(&d, ctx, model, o))
 OPTIONS(pruner, mcomp_pruner *p, mcomp_pruner_destroy(p), mcomp_pruner_create(&p, ctx, model, o))
+OPTIONS(recipe, mcomp_recipe *r, mcomp_recipe_destroy(r), mcomp_recipe_load(&r, "/no/such/recipe.yaml", o))
+OPTIONS(recipe_run, const char *json, (void)json, mcomp_recipe_run(&json, recipe, ctx, o))
 OPTIONS(cost, mcomp_cost_result *r, (void)r, mcomp_cost_compute(&(mcomp_cost_result){.size = sizeof *r}, o))
 OPTIONS(trainer, mcomp_trainer *t, mcomp_trainer_destroy(t), mcomp_trainer_create(&t, ctx, model, o))
 
@@ -175,6 +180,8 @@ static const struct {
     {"session", init_session, use_session, sizeof(mcomp_session_options), MCOMP_OK},
     {"distiller", init_distiller, use_distiller, sizeof(mcomp_distiller_options), MCOMP_OK},
     {"pruner", init_pruner, use_pruner, sizeof(mcomp_pruner_options), MCOMP_OK},
+    {"recipe", init_recipe, use_recipe, sizeof(mcomp_recipe_options), MCOMP_PATH},
+    {"recipe_run", init_recipe_run, use_recipe_run, sizeof(mcomp_recipe_run_options), MCOMP_RECIPE}, /* read, and the recipe has an error */
     {"cost", init_cost, use_cost, sizeof(mcomp_cost_options), MCOMP_OK},
     {"trainer", init_trainer, use_trainer, sizeof(mcomp_trainer_options), MCOMP_OK},
 };
@@ -239,8 +246,10 @@ int main(void)
     NEED(mcomp_distiller_create(&distiller, ctx, model, NULL));
     NEED(mcomp_distiller_teach(distiller, data));
     NEED(mcomp_pruner_create(&pruner, ctx, model, NULL));
+    CHECK(mcomp_recipe_parse(&recipe, "- 1", 3, NULL, NULL, NULL) == MCOMP_RECIPE, "a list is no recipe");
     check_facts();
     check_options();
+    mcomp_recipe_destroy(recipe);
     mcomp_pruner_destroy(pruner);
     mcomp_distiller_destroy(distiller);
     mcomp_trainer_destroy(trainer);

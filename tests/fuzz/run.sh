@@ -8,7 +8,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$root"
 seconds=${1:-900}
 [ $# -gt 0 ] && shift
-targets=${*:-onnx safetensors arrays table tokenizer calib}
+targets=${*:-onnx safetensors arrays table tokenizer calib recipe}
 [ -f build-fuzz/build.ninja ] || CC="${CC:-clang}" meson setup build-fuzz -Dtests=enabled -Dfuzzing=libfuzzer -Doptimization=1 \
     -Db_sanitize=address,undefined -Db_lundef=false -Donednn=disabled -Dpython=disabled -Dgo=disabled >/dev/null
 for t in $targets; do

@@ -5,7 +5,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(sys.argv[1]).resolve()
-ITEMS = [*range(1, 27), 34, 35, *range(39, 44), 49, *range(54, 61)]
+ITEMS = [*range(1, 33), 34, 35, *range(39, 44), 49, *range(54, 61)]
 errors = []
 seen = {}
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that are missing: sh install.sh build|test. Does nothing when all are there.
 set -eu
-build="gcc g++ libc6-dev meson ninja-build pkg-config libjansson-dev libprotobuf-c-dev protobuf-c-compiler libmd-dev zlib1g-dev libutf8proc-dev libpcre2-dev libdnnl-dev"
+build="gcc g++ libc6-dev meson ninja-build pkg-config libjansson-dev libprotobuf-c-dev protobuf-c-compiler libmd-dev zlib1g-dev libutf8proc-dev libpcre2-dev libyaml-dev libdnnl-dev"
 tests="check python3 python3-numpy python3-pytest python3-setuptools python3-wheel python3-pip python3-venv abigail-tools binutils git golang-go"
 case ${1:-build} in
 test) want="$build $tests" ;;

@@ -20,6 +20,7 @@ from .errors import Error
 from .graph import Graph, GraphInfo, NodeInfo, Port, Unsupported
 from .pruner import PruneResult, PruneSite, Pruner
 from .quantizer import QatResult, QuantizedNode, Quantizer, quantize
+from .recipe import Recipe, RecipeFault
 from .report import Report, cost
 from .session import BenchResult, Bound, Exec, KernelInfo, PlanInfo, Session
 from .tokenizer import Tokenizer
@@ -31,6 +32,6 @@ library_path = _lib.path
 
 __all__ = sorted([n for n, v in vars(errors).items() if isinstance(v, type) and issubclass(v, Error)] + [
     "BackendInfo", "BenchResult", "Bound", "CalibrationInfo", "Calibrator", "Context", "Dataset", "Distiller", "DistillerInfo", "Exec", "Graph", "GraphInfo", "KernelInfo",
-    "MachineInfo", "NodeInfo", "PlanInfo", "Port", "PruneResult", "PruneSite", "Pruner", "QatResult", "QuantizedNode", "Quantizer", "Report", "Session", "Tokenizer", "TrainEvent", "TrainResult",
+    "MachineInfo", "NodeInfo", "PlanInfo", "Port", "PruneResult", "PruneSite", "Pruner", "QatResult", "QuantizedNode", "Quantizer", "Recipe", "RecipeFault", "Report", "Session", "Tokenizer", "TrainEvent", "TrainResult",
     "Trainer", "TrainerInfo", "Unsupported", "bfloat16", "build", "cost", "default_context",
     "from_bfloat16", "library_path", "machine_info", "quantize", "to_bfloat16", "version"])

@@ -399,6 +399,8 @@ class mcomp_calibration_info(Structure):
         ("dead_channels", c_int64),
         ("constant_tensors", c_int64),
         ("labels_seen", c_int64),
+        ("classes", c_int64),
+        ("channels", c_int64),
     ]
 
 
@@ -587,6 +589,43 @@ class mcomp_cost_result(Structure):
     ]
 
 
+class mcomp_recipe_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("outside", c_int32),
+        ("no_files", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class mcomp_recipe_error(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("code", c_int32),
+        ("line", c_int32),
+        ("column", c_int32),
+        ("file", c_char_p),
+        ("text", c_char_p),
+        ("hint", c_char_p),
+        ("source", c_char_p),
+    ]
+
+mcomp_peak_rss_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(c_uint64), c_char_p, c_int32, POINTER(c_char_p), POINTER(c_void_p))
+
+
+class mcomp_recipe_run_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("resume", c_int32),
+        ("out", c_char_p),
+        ("overwrite", c_int32),
+        ("reserved", c_int32),
+        ("argv", c_char_p),
+        ("peak_rss", mcomp_peak_rss_fn),
+        ("peak_rss_payload", c_void_p),
+    ]
+
+
 # name: (result, parameters); the C declaration above each
 FUNCTIONS = {
     # int32_t mcomp_backend_count(mcomp_context *ctx, int32_t *count)
@@ -619,6 +658,8 @@ FUNCTIONS = {
     "mcomp_calibrator_range": (c_int32, [c_void_p, c_int64, c_char_p, POINTER(c_char_p), POINTER(c_double), POINTER(c_double)]),
     # int32_t mcomp_calibrator_save(const mcomp_calibrator *c, const char *path, int32_t overwrite)
     "mcomp_calibrator_save": (c_int32, [c_void_p, c_char_p, c_int32]),
+    # int32_t mcomp_calibrator_unseen(int64_t *label, const mcomp_calibrator *c, int64_t i)
+    "mcomp_calibrator_unseen": (c_int32, [POINTER(c_int64), c_void_p, c_int64]),
     # void mcomp_context_cancel(mcomp_context *ctx)
     "mcomp_context_cancel": (None, [c_void_p]),
     # void mcomp_context_cancel_clear(mcomp_context *ctx)
@@ -799,6 +840,26 @@ FUNCTIONS = {
     "mcomp_quantizer_set_rule": (c_int32, [c_void_p, c_char_p, c_char_p, c_char_p]),
     # int32_t mcomp_quantizer_train(mcomp_graph **out, mcomp_qat_result *result, mcomp_train_result *fit, mcomp_quantizer *q, const mcomp_graph *g, const mcomp_calibrator *calibrator, mcomp_dataset *train, mcomp_dataset *valid, const mcomp_trainer_options *training, const mcomp_qat_options *options)
     "mcomp_quantizer_train": (c_int32, [POINTER(c_void_p), POINTER(mcomp_qat_result), POINTER(mcomp_train_result), c_void_p, c_void_p, c_void_p, c_void_p, c_void_p, POINTER(mcomp_trainer_options), POINTER(mcomp_qat_options)]),
+    # void mcomp_recipe_destroy(mcomp_recipe *r)
+    "mcomp_recipe_destroy": (None, [c_void_p]),
+    # int32_t mcomp_recipe_error_count(const mcomp_recipe *r, int32_t *count, int32_t *more)
+    "mcomp_recipe_error_count": (c_int32, [c_void_p, POINTER(c_int32), POINTER(c_int32)]),
+    # int32_t mcomp_recipe_error_get(const mcomp_recipe *r, int32_t index, mcomp_recipe_error *out)
+    "mcomp_recipe_error_get": (c_int32, [c_void_p, c_int32, POINTER(mcomp_recipe_error)]),
+    # int32_t mcomp_recipe_explain(const char **text, mcomp_recipe *r)
+    "mcomp_recipe_explain": (c_int32, [POINTER(c_char_p), c_void_p]),
+    # int32_t mcomp_recipe_load(mcomp_recipe **out, const char *path, const mcomp_recipe_options *options)
+    "mcomp_recipe_load": (c_int32, [POINTER(c_void_p), c_char_p, POINTER(mcomp_recipe_options)]),
+    # int32_t mcomp_recipe_options_init(mcomp_recipe_options *o, uint32_t size)
+    "mcomp_recipe_options_init": (c_int32, [POINTER(mcomp_recipe_options), c_uint32]),
+    # int32_t mcomp_recipe_parse(mcomp_recipe **out, const char *text, uint64_t bytes, const char *name, const char *folder, const mcomp_recipe_options *options)
+    "mcomp_recipe_parse": (c_int32, [POINTER(c_void_p), c_char_p, c_uint64, c_char_p, c_char_p, POINTER(mcomp_recipe_options)]),
+    # int32_t mcomp_recipe_run(const char **json, mcomp_recipe *recipe, mcomp_context *ctx, const mcomp_recipe_run_options *options)
+    "mcomp_recipe_run": (c_int32, [POINTER(c_char_p), c_void_p, c_void_p, POINTER(mcomp_recipe_run_options)]),
+    # int32_t mcomp_recipe_run_options_init(mcomp_recipe_run_options *o, uint32_t size)
+    "mcomp_recipe_run_options_init": (c_int32, [POINTER(mcomp_recipe_run_options), c_uint32]),
+    # int32_t mcomp_recipe_schema(uint64_t *needed, char *text, uint64_t bytes)
+    "mcomp_recipe_schema": (c_int32, [POINTER(c_uint64), c_void_p, c_uint64]),
     # int32_t mcomp_report_add(mcomp_report *r, const char *json, uint64_t bytes, const char *name)
     "mcomp_report_add": (c_int32, [c_void_p, c_char_p, c_uint64, c_char_p]),
     # int32_t mcomp_report_add_file(mcomp_report *r, const char *path)

@@ -16,10 +16,12 @@ class Raw:
 
     __slots__ = ("pointer", "keep", "_destroy", "_parents", "_users", "_once")
 
-    def __init__(self, create, destroy, arguments, parents=(), keep=()):
+    def __init__(self, create, destroy, arguments, parents=(), keep=(), accept=()):
         self._once = []
         pointer = ctypes.c_void_p()
-        check(getattr(lib, create)(ctypes.byref(pointer), *arguments), create)
+        status = getattr(lib, create)(ctypes.byref(pointer), *arguments)
+        if not (pointer and status in accept):  # codes with which there is an object all the same
+            check(status, create)
         self.pointer, self.keep, self._parents = pointer, keep, parents
         self._destroy = getattr(lib, destroy)
         self._users = [None]  # append and pop of a list are atomic

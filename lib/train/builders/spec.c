@@ -82,6 +82,17 @@ static const mc_kind *kind_of(const char *spec)
     return find_kind(name);
 }
 
+int32_t mc_build_check(const char *spec)
+{
+    const mc_kind *kind;
+    mc_build_spec s = {.dropout = -1.0};
+    char *copy = mc_strdup(spec);
+    if (!copy) return MCOMP_NO_MEMORY;
+    const int32_t st = parse(copy, &kind, &s);
+    mc_free(copy);
+    return st;
+}
+
 int32_t mcomp_build_is_text(const char *spec, int32_t *text)
 {
     MC_API_ENTER();
