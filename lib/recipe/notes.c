@@ -28,15 +28,15 @@ static size_t line_break(const uint8_t *p, uint64_t left)
 
 uint64_t mc_recipe_start(const mcomp_recipe *r) { return r->bytes >= 3 && memcmp(r->text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; }
 
-mc_mark mc_recipe_place(const mcomp_recipe *r, uint64_t offset)
+mc_text_mark mc_recipe_place(const mcomp_recipe *r, uint64_t offset)
 {
-    mc_mark m = {1, 1};
+    mc_text_mark m = {1, 1};
     const uint8_t *p = (const uint8_t *)r->text;
     if (offset > r->bytes) offset = r->bytes;
     for (uint64_t i = mc_recipe_start(r); i < offset;) {
         int shown;
         const size_t n = line_break(p + i, r->bytes - i);
-        if (n) m = (mc_mark){m.line + 1, 1};
+        if (n) m = (mc_text_mark){m.line + 1, 1};
         else m.column++;
         i += n ? n : character(p + i, r->bytes - i, &shown);
     }
@@ -44,7 +44,7 @@ mc_mark mc_recipe_place(const mcomp_recipe *r, uint64_t offset)
 }
 
 /* The line with a place in it, fit for a terminal: one character a character. */
-static char *source_of(const mcomp_recipe *r, mc_mark at)
+static char *source_of(const mcomp_recipe *r, mc_text_mark at)
 {
     const uint8_t *p = (const uint8_t *)r->text;
     uint64_t i = mc_recipe_start(r);
@@ -67,7 +67,7 @@ static char *source_of(const mcomp_recipe *r, mc_mark at)
     return NULL;
 }
 
-int32_t mc_recipe_note_at(mcomp_recipe *r, int32_t code, mc_mark at, const char *hint, const char *fmt, ...)
+int32_t mc_recipe_note_at(mcomp_recipe *r, int32_t code, mc_text_mark at, const char *hint, const char *fmt, ...)
 {
     va_list list;
     char text[512];
@@ -88,7 +88,7 @@ int32_t mc_recipe_fail(const mcomp_recipe *r, int32_t code, const mc_section *s,
     va_list list;
     char text[512], where[256];
     const mc_setting *v = s && key ? mc_section_get(s, key) : NULL;
-    const mc_mark at = v && v->mark.line ? v->mark : s ? s->mark : (mc_mark){0, 0};
+    const mc_text_mark at = v && v->mark.line ? v->mark : s ? s->mark : (mc_text_mark){0, 0};
     va_start(list, fmt);
     (void)vsnprintf(text, sizeof text, fmt, list);
     va_end(list);

@@ -174,7 +174,7 @@ int32_t mc_path_resolve(mcomp_recipe *r, const mc_section *s, mc_setting *v)
     }
     if (!(v->text = mc_arena_strdup(r->arena, out.data ? out.data : ""))) MC_TRY(MCOMP_NO_MEMORY);
     if (why) {
-        const mc_mark at = v->mark.line ? v->mark : s->mark;
+        const mc_text_mark at = v->mark.line ? v->mark : s->mark;
         st = mc_recipe_note_at(r, MCOMP_PATH, at, v->param->type == MC_P_FOLDER ? "the option outside (--outside) allows it" : "paths are relative to the recipe's folder", "%s%s%s: %s %s", s->name,
                                s->name[0] ? "." : "", v->param->key, shown, why);
     }

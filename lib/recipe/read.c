@@ -9,7 +9,7 @@ int32_t mc_note(mcomp_recipe *r, const mc_section *s, const char *key, const cha
     va_list list;
     char text[400];
     const mc_setting *v = key ? mc_section_get(s, key) : NULL;
-    const mc_mark at = v && v->mark.line ? v->mark : s->mark.line ? s->mark : (mc_mark){1, 1};
+    const mc_text_mark at = v && v->mark.line ? v->mark : s->mark.line ? s->mark : (mc_text_mark){1, 1};
     va_start(list, fmt);
     (void)vsnprintf(text, sizeof text, fmt, list);
     va_end(list);
@@ -38,7 +38,7 @@ static int32_t read_options(mcomp_recipe *r, const mc_section *s, mc_setting *v,
 {
     int32_t st = MCOMP_OK;
     const int32_t before = r->n_notes + r->more;
-    const mc_mark whole = v->mark;
+    const mc_text_mark whole = v->mark;
     if (list->kind != MC_SEQUENCE || list->n < 2 || list->n > 16) return mc_note(r, s, v->param->key, "{choose: [a, b]}", "choose takes a list of 2 to 16 values");
     v->option = mc_arena_alloc(r->arena, (size_t)list->n * sizeof *v->option);
     if (!v->option) return MCOMP_NO_MEMORY;
@@ -59,7 +59,7 @@ static int32_t read_options(mcomp_recipe *r, const mc_section *s, mc_setting *v,
 static int32_t bound(mcomp_recipe *r, const mc_section *s, mc_setting *v, const mc_ynode *n, double *out)
 {
     mc_setting one = {.param = v->param};
-    const mc_mark whole = v->mark;
+    const mc_text_mark whole = v->mark;
     v->mark = n->mark;
     const int32_t st = mc_value_read(r, s, &one, n);
     v->mark = whole;
@@ -138,7 +138,7 @@ static int32_t read_list(mcomp_recipe *r, mc_section *s, mc_setting *v, const mc
     for (int64_t i = 0; i < n->n && st == MCOMP_OK; i++) {
         snprintf(name, sizeof name, "%.60s%s%s[%d]", s->name, s->name[0] ? "." : "", v->param->key, (int)i);
         if (!(list[i] = mc_section_new(r, v->param->of, name))) return MCOMP_NO_MEMORY;
-        list[i]->mark = v->mark.line ? n->item[i]->mark : (mc_mark){0, 0};
+        list[i]->mark = v->mark.line ? n->item[i]->mark : (mc_text_mark){0, 0};
         st = mc_section_fill(r, list[i], n->item[i]);
     }
     v->sections = list;
@@ -237,7 +237,7 @@ int32_t mc_section_fill(mcomp_recipe *r, mc_section *s, const mc_ynode *map)
     }
     for (int32_t i = 0; i < s->n && st == MCOMP_OK; i++) {
         const mc_param *p = s->settings[i].param;
-        if (mc_param_required(p) && !s->settings[i].key.line) st = mc_recipe_note_at(r, MCOMP_RECIPE, s->mark.line ? s->mark : (mc_mark){1, 1}, p->text, "%s%s%s is missing", s->name, s->name[0] ? "." : "", p->key);
+        if (mc_param_required(p) && !s->settings[i].key.line) st = mc_recipe_note_at(r, MCOMP_RECIPE, s->mark.line ? s->mark : (mc_text_mark){1, 1}, p->text, "%s%s%s is missing", s->name, s->name[0] ? "." : "", p->key);
     }
     return st;
 }

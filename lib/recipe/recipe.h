@@ -15,9 +15,9 @@
 #include "prune/prune.h"
 #include "train/train.h"
 
-typedef struct mc_mark {
+typedef struct mc_text_mark {
     int32_t line, column; /* from 1, columns in characters; 0: not in the text */
-} mc_mark;
+} mc_text_mark;
 
 /* ---- the table of parameters (params.def, params.c) ------------------------------------------------------------------- */
 
@@ -87,7 +87,7 @@ typedef enum mc_origin { MC_FROM_DEFAULT, MC_FROM_RECIPE, MC_FROM_OTHERS /* inhe
 
 typedef struct mc_setting {
     const mc_param *param;
-    mc_mark key, mark;        /* of the key, of the value; 0 where it was not given */
+    mc_text_mark key, mark;        /* of the key, of the value; 0 where it was not given */
     mc_setting_kind kind;
     mc_origin origin;
     double number;            /* numbers; flags 0 or 1 */
@@ -104,7 +104,7 @@ typedef struct mc_setting {
 struct mc_section {
     mc_section_kind kind;
     char name[96];         /* "passes[1].prune", for messages */
-    mc_mark mark;          /* 0: the section was not given */
+    mc_text_mark mark;          /* 0: the section was not given */
     int32_t n;
     mc_setting *settings;  /* one a parameter of this kind, in the order of the table */
 };
@@ -120,7 +120,7 @@ typedef struct mc_searched { /* a value to search */
 
 typedef struct mc_recipe_note {
     int32_t code; /* RECIPE, LIMIT, PATH, RANGE */
-    mc_mark mark;
+    mc_text_mark mark;
     char *text, *hint, *source; /* source: the line of the recipe */
 } mc_recipe_note;
 

@@ -31,9 +31,9 @@ typedef struct reader {
     int32_t stop; /* 1: nothing more can be read */
 } reader;
 
-static mc_mark mark_of(yaml_mark_t m) { return (mc_mark){(int32_t)m.line + 1, (int32_t)m.column + 1}; }
+static mc_text_mark mark_of(yaml_mark_t m) { return (mc_text_mark){(int32_t)m.line + 1, (int32_t)m.column + 1}; }
 
-static int32_t stop_at(reader *y, int32_t code, mc_mark at, const char *hint, const char *text)
+static int32_t stop_at(reader *y, int32_t code, mc_text_mark at, const char *hint, const char *text)
 {
     y->stop = 1;
     return mc_recipe_note_at(y->r, code, at, hint, "%s", text);
@@ -41,7 +41,7 @@ static int32_t stop_at(reader *y, int32_t code, mc_mark at, const char *hint, co
 
 /* ---- adding nodes ---- */
 
-static int32_t count(reader *y, int64_t more, mc_mark at)
+static int32_t count(reader *y, int64_t more, mc_text_mark at)
 {
     y->nodes += more;
     if (y->nodes <= MC_YAML_NODES) return MCOMP_OK;
@@ -49,7 +49,7 @@ static int32_t count(reader *y, int64_t more, mc_mark at)
 }
 
 /* A finished node becomes an item of the collection around it, or the document. */
-static int32_t add(reader *y, mc_ynode *n, mc_mark at)
+static int32_t add(reader *y, mc_ynode *n, mc_text_mark at)
 {
     if (!y->depth) {
         y->root = n;
@@ -74,7 +74,7 @@ static int32_t name_anchor(reader *y, const yaml_char_t *name, mc_ynode *n, int3
     return MCOMP_OK;
 }
 
-static int32_t new_node(reader *y, mc_node_kind kind, mc_mark at, mc_ynode **out)
+static int32_t new_node(reader *y, mc_node_kind kind, mc_text_mark at, mc_ynode **out)
 {
     mc_ynode *n = mc_arena_alloc(y->r->arena, sizeof *n);
     *out = n;
@@ -85,7 +85,7 @@ static int32_t new_node(reader *y, mc_node_kind kind, mc_mark at, mc_ynode **out
     return count(y, 1, at);
 }
 
-static int32_t no_tag(reader *y, const yaml_char_t *tag, mc_mark at)
+static int32_t no_tag(reader *y, const yaml_char_t *tag, mc_text_mark at)
 {
     char shown[80];
     if (!tag) return MCOMP_OK;
@@ -110,7 +110,7 @@ static int32_t scalar(reader *y, const yaml_event_t *e)
     int32_t st;
     mc_ynode *n;
     int64_t index;
-    const mc_mark at = mark_of(e->start_mark);
+    const mc_text_mark at = mark_of(e->start_mark);
     const size_t len = e->data.scalar.length;
     const char *text = (const char *)e->data.scalar.value;
     if ((st = no_tag(y, e->data.scalar.tag, at)) != MCOMP_OK) return st;
@@ -129,7 +129,7 @@ static int32_t alias(reader *y, const yaml_event_t *e)
 {
     char shown[80];
     const char *name = (const char *)e->data.alias.anchor;
-    const mc_mark at = mark_of(e->start_mark);
+    const mc_text_mark at = mark_of(e->start_mark);
     if (++y->aliases > MC_YAML_ALIASES) return stop_at(y, MCOMP_LIMIT, at, NULL, "more than 100 aliases");
     for (int64_t i = y->n_anchors; i-- > 0;) { /* the last of a name counts */
         const anchor *a = &y->anchors[i];
@@ -150,7 +150,7 @@ static int32_t open_collection(reader *y, mc_node_kind kind, const yaml_event_t 
     int32_t st;
     mc_ynode *n;
     int64_t index;
-    const mc_mark at = mark_of(e->start_mark);
+    const mc_text_mark at = mark_of(e->start_mark);
     if ((st = no_tag(y, tag, at)) != MCOMP_OK) return st;
     if (y->depth == MC_YAML_DEPTH) return stop_at(y, MCOMP_LIMIT, at, NULL, "nested deeper than 32 levels");
     if ((st = new_node(y, kind, at, &n)) != MCOMP_OK || y->stop) return st;
@@ -205,7 +205,7 @@ static int32_t close_collection(reader *y)
 
 static int32_t document(reader *y, const yaml_event_t *e)
 {
-    const mc_mark at = mark_of(e->start_mark);
+    const mc_text_mark at = mark_of(e->start_mark);
     if (y->root) return stop_at(y, MCOMP_RECIPE, at, "one file a recipe", "a second document begins");
     if (e->data.document_start.tag_directives.start != e->data.document_start.tag_directives.end)
         return mc_recipe_note_at(y->r, MCOMP_RECIPE, at, NULL, "a %%TAG directive: a recipe has no tags");
@@ -236,7 +236,7 @@ static int32_t refused(reader *y)
     if (p->error == YAML_MEMORY_ERROR) return mc_fail(MCOMP_NO_MEMORY, y->r->path, "no memory to read the recipe");
     if (p->error == YAML_READER_ERROR)
         return mc_recipe_note_at(y->r, MCOMP_RECIPE, mc_recipe_place(y->r, mc_recipe_start(y->r) + p->problem_offset), "a recipe is UTF-8", "%s", p->problem ? p->problem : "a character that cannot be read");
-    const mc_mark at = mark_of(p->problem_mark);
+    const mc_text_mark at = mark_of(p->problem_mark);
     const uint64_t offset = mc_recipe_start(y->r) + p->problem_mark.index; /* in characters: near enough to see a tab in ASCII */
     if (offset < y->r->bytes && y->r->text[offset] == '\t') hint = "indent with spaces, not with tabs";
     else if (p->problem && strstr(p->problem, "mapping values")) hint = "a value with \": \" in it needs quotes";
@@ -270,7 +270,7 @@ int32_t mc_yaml_read(mc_ynode **out, mcomp_recipe *r)
     reader y = {.r = r};
     const char *other = other_encoding(r);
     *out = NULL;
-    if (other) return mc_recipe_note_at(r, MCOMP_RECIPE, (mc_mark){1, 1}, "save it as UTF-8", "%s", other);
+    if (other) return mc_recipe_note_at(r, MCOMP_RECIPE, (mc_text_mark){1, 1}, "save it as UTF-8", "%s", other);
     if (!yaml_parser_initialize(&y.parser)) return mc_fail(MCOMP_NO_MEMORY, r->path, "no memory to read the recipe");
     yaml_parser_set_encoding(&y.parser, YAML_UTF8_ENCODING);
     const uint64_t mark = mc_recipe_start(r);
@@ -279,7 +279,7 @@ int32_t mc_yaml_read(mc_ynode **out, mcomp_recipe *r)
     yaml_parser_delete(&y.parser);
     mc_free(y.pending);
     mc_free(y.anchors);
-    if (st == MCOMP_OK && !r->n_notes && !y.root) st = mc_recipe_note_at(r, MCOMP_RECIPE, (mc_mark){1, 1}, "version, model, data and passes are needed", "there is no recipe in it");
+    if (st == MCOMP_OK && !r->n_notes && !y.root) st = mc_recipe_note_at(r, MCOMP_RECIPE, (mc_text_mark){1, 1}, "version, model, data and passes are needed", "there is no recipe in it");
     if (st == MCOMP_OK && y.depth == 0) *out = y.root;
     return st;
 }

@@ -14,7 +14,7 @@ typedef enum mc_node_kind { MC_SCALAR, MC_SEQUENCE, MC_MAPPING } mc_node_kind;
 typedef struct mc_ynode {
     mc_node_kind kind;
     int32_t plain;           /* scalars: written without quotes */
-    mc_mark mark;
+    mc_text_mark mark;
     const char *text;        /* scalars */
     int64_t n;               /* items, or pairs */
     struct mc_ynode **item;  /* mappings: item[2 i] is the key, item[2 i + 1] the value */
@@ -27,10 +27,10 @@ typedef struct mc_ynode {
 int32_t mc_yaml_read(mc_ynode **out, mcomp_recipe *r);
 
 /* Notes an error at a place; beyond 20 they are counted only. hint may be NULL. NO_MEMORY, or OK. */
-int32_t mc_recipe_note_at(mcomp_recipe *r, int32_t code, mc_mark at, const char *hint, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+int32_t mc_recipe_note_at(mcomp_recipe *r, int32_t code, mc_text_mark at, const char *hint, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* Where the text begins: behind a byte order mark. */
 uint64_t mc_recipe_start(const mcomp_recipe *r);
 /* The place of a byte of the text. */
-mc_mark mc_recipe_place(const mcomp_recipe *r, uint64_t offset);
+mc_text_mark mc_recipe_place(const mcomp_recipe *r, uint64_t offset);
 
 #endif
