@@ -87,6 +87,12 @@ static inline int32_t go_mcomp_calibrator_save(mcgo_error *error_out, const mcom
     return mcgo_leave(error_out, outer, mcomp_calibrator_save(c, path, overwrite));
 }
 
+static inline int32_t go_mcomp_calibrator_unseen(mcgo_error *error_out, int64_t *label, const mcomp_calibrator *c, int64_t i)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_calibrator_unseen(label, c, i));
+}
+
 static inline int32_t go_mcomp_context_create(mcgo_error *error_out, mcomp_context **out, const mcomp_context_options *options)
 {
     uintptr_t outer = mcgo_enter();

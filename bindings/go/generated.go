@@ -624,6 +624,8 @@ type CalibrationInfo struct {
 	DeadChannels    int64
 	ConstantTensors int64
 	LabelsSeen      int64
+	Classes         int64
+	Channels        int64
 }
 
 func (o *CalibrationInfo) from(c *C.mcomp_calibration_info) {
@@ -633,6 +635,8 @@ func (o *CalibrationInfo) from(c *C.mcomp_calibration_info) {
 	o.DeadChannels = int64(c.dead_channels)
 	o.ConstantTensors = int64(c.constant_tensors)
 	o.LabelsSeen = int64(c.labels_seen)
+	o.Classes = int64(c.classes)
+	o.Channels = int64(c.channels)
 }
 
 // DistillerOptions is mcomp_distiller_options: start with DefaultDistillerOptions().

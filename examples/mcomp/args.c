@@ -52,7 +52,7 @@ int cli_takes_model(const cli_verb *v) { return v != &cli_doctor && v != &cli_re
 
 int cli_takes_data(const cli_verb *v)
 {
-    return v == &cli_run || v == &cli_eval || v == &cli_calibrate || v == &cli_quantize || v == &cli_bench || cli_takes_training(v);
+    return v == &cli_run || v == &cli_eval || v == &cli_calibrate || v == &cli_quantize || v == &cli_sensitivity || v == &cli_bench || cli_takes_training(v);
 }
 
 static const cli_opt *in_table(const cli_opt *t, const char *name)

@@ -158,6 +158,9 @@ json_t *cli_best(const cli_training *t, const mcomp_train_result *r); /* best{} 
 /* Names of the classes go into the model, so that validation and every later call number them alike. */
 int cli_name_labels(cli *c, mcomp_graph *g, const mcomp_dataset *d);
 
+/* coverage{} of a calibration, and warnings of what it never saw (cmd_calibrate.c). g may be NULL. */
+int cli_coverage(cli *c, const mcomp_calibrator *k, const mcomp_graph *g);
+
 /* ---- quantization-aware training (qat.c) ---- */
 
 enum { CLI_PTQ, CLI_QAT, CLI_PTQ_THEN_QAT };
@@ -234,6 +237,6 @@ void cli_samples_free(mcomp_tensor ***samples, int64_t n, int32_t n_inputs);
 /* Peak loops of one core: GMAC/s of f32 FMA and of u8*s8 on the tier in effect. */
 void cli_witness(double *f32, double *int8);
 
-extern const cli_verb cli_inspect, cli_run, cli_eval, cli_calibrate, cli_quantize, cli_bench, cli_convert, cli_doctor, cli_train, cli_distill, cli_prune, cli_recipe, cli_report, cli_cost;
+extern const cli_verb cli_inspect, cli_run, cli_eval, cli_calibrate, cli_quantize, cli_bench, cli_convert, cli_doctor, cli_train, cli_distill, cli_prune, cli_recipe, cli_report, cli_cost, cli_sensitivity;
 
 #endif

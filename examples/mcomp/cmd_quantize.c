@@ -21,22 +21,23 @@ static int calibrate(cli *c, job *j)
     int st = 0;
     const int trains = j->qat.mode != CLI_PTQ;
     const char *calib = cli_str(c, "calib", trains ? NULL : cli_str(c, "data", NULL)), *scheme = cli_str(c, "scheme", "auto");
-    if (!calib && trains) return cli_has_pairs(j->g) ? 0 : cli_qat_calibrate(c, j->g, j->qat.data, &j->sketch);
+    if (!calib && trains) {
+        if (cli_has_pairs(j->g)) return 0;
+        CLI_TRY(cli_qat_calibrate(c, j->g, j->qat.data, &j->sketch));
+        return cli_coverage(c, j->sketch, j->g);
+    }
     if (!calib) {
         if (strcmp(scheme, "int8") != 0) return 0;
         return cli_fail(c, MCOMP_ARGUMENT, "--calib", "--calib DATA, or --scheme int8-dynamic", "static int8 needs calibration data");
     }
     if (cli_ends(calib, ".calib")) {
         CLI_LIB(mcomp_calibrator_load(&j->sketch, c->ctx, j->g, calib));
-        return 0;
+        return cli_coverage(c, j->sketch, j->g);
     }
     CLI_TRY(cli_dataset(c, j->g, calib, &j->calib));
     CLI_LIB(mcomp_calibrator_create(&j->sketch, c->ctx, j->g));
     CLI_LIB(mcomp_calibrator_feed_dataset(j->sketch, j->calib));
-    mcomp_calibration_info i = {.size = sizeof i};
-    CLI_LIB(mcomp_calibrator_info(j->sketch, &i));
-    if (i.skipped > 0) cli_warn(c, "DATA", "", "%lld samples held NaN or Inf and were skipped", (long long)i.skipped);
-    if (i.labels_seen == 1 && i.samples > 1) cli_warn(c, "COVERAGE", "", "all calibration samples carry one label");
+    st = cli_coverage(c, j->sketch, j->g);
 done:
     return st;
 }
@@ -167,7 +168,7 @@ static int run(cli *c)
     const char *scheme = mcomp_quantizer_scheme(j.quantizer);
     cli_set(c->root, "scheme", json_string(scheme));
     cli_set(c->root, "kept_float", kept(c, j.quantizer, &integer, &total));
-    if (integer == 0) cli_warn(c, "FLOAT", "", "no node of this model was quantized (-v says why)");
+    if (integer == 0 && !cli_has_pairs(j.g)) cli_warn(c, "FLOAT", "", "no node of this model was quantized (-v says why)");
     CLI_TRY(write_model(c, &j));
     cli_set(before, "bytes", json_integer((json_int_t)cli_model_bytes(j.g)));
     cli_set(after, "bytes", json_integer((json_int_t)cli_model_bytes(j.written)));

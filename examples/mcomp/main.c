@@ -6,8 +6,8 @@
 #include <string.h>
 
 static const cli_verb *const verbs[] = {&cli_inspect, &cli_run,   &cli_eval,    &cli_calibrate, &cli_quantize,
-                                        &cli_bench,   &cli_convert, &cli_doctor, &cli_train, &cli_distill, &cli_prune, &cli_recipe, &cli_report, &cli_cost, NULL};
-static const char *const later[] = {"compress", "sensitivity", "diagnose",
+                                        &cli_bench,   &cli_convert, &cli_doctor, &cli_train, &cli_distill, &cli_prune, &cli_recipe, &cli_report, &cli_cost, &cli_sensitivity, NULL};
+static const char *const later[] = {"compress", "diagnose",
                                     "monitor", "serve", "generate", "perplexity", NULL};
 
 static mcomp_context *volatile running;

@@ -34,8 +34,13 @@ typedef struct mcomp_calibration_info {
     int64_t dead_channels;         /* channels that never left zero */
     int64_t constant_tensors;      /* tensors that never varied */
     int64_t labels_seen;           /* distinct labels among the samples, 0 without labels */
+    int64_t classes;               /* of the model: names in its metadata mcomp.labels, else columns of its scores; 0: not known */
+    int64_t channels;              /* channels that have figures of their own */
 } mcomp_calibration_info;
 MCOMP_API int32_t mcomp_calibrator_info(const mcomp_calibrator *c, mcomp_calibration_info *out);
+/* The i-th class of the model, ascending, that no sample had; *label -1: there are no more (or no labels). Ranges of a calibration that
+ * misses classes may clip what those need. */
+MCOMP_API int32_t mcomp_calibrator_unseen(int64_t *label, const mcomp_calibrator *c, int64_t i);
 /* Tensor i: name (tensor may be NULL) and the range by a rule ("minmax", "average", "percentile", "kl", "mse"; NULL or "auto": the one that the
  * quantizer would choose). */
 MCOMP_API int32_t mcomp_calibrator_range(const mcomp_calibrator *c, int64_t i, const char *rule, const char **tensor,

@@ -349,6 +349,14 @@ public:
     void merge(const Calibrator &other) { detail::call(mcomp_calibrator_merge, get(), other.get()); }
     void save(const std::string &path, bool overwrite = false) const { detail::call(mcomp_calibrator_save, get(), path.c_str(), overwrite); }
     mcomp_calibration_info info() const { return detail::info<mcomp_calibration_info>(mcomp_calibrator_info, get()); }
+    /* Classes of the model that no sample had. */
+    std::vector<int64_t> unseen() const
+    {
+        std::vector<int64_t> out;
+        int64_t label = 0;
+        while (detail::call(mcomp_calibrator_unseen, &label, get(), static_cast<int64_t>(out.size())), label >= 0) out.push_back(label);
+        return out;
+    }
     struct Range {
         const char *tensor;
         double lo, hi;

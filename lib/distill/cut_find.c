@@ -122,7 +122,7 @@ done:
 }
 
 /* The matched attentions of a copy, in order; its values have the numbers of g's. */
-int32_t mc_cut_find(mc_encoder_map *m, mc_graph *g)
+static int32_t find_layers(mc_encoder_map *m, mc_graph *g)
 {
     int32_t st = MCOMP_OK;
     mc_graph *copy = NULL;
@@ -159,5 +159,58 @@ int32_t mc_cut_find(mc_encoder_map *m, mc_graph *g)
         if (m->layers[i].stream != m->layers[i - 1].out) MC_TRY(unlike(m->layers[i].stream->producer, "its layers do not follow one another"));
 done:
     mc_graph_destroy(copy);
+    return st;
+}
+
+/* ---- quantized graphs ---- */
+
+static int has_pairs(const mc_graph *g)
+{
+    for (int64_t i = 0; i < g->n_nodes; i++)
+        if (!g->nodes[i]->dead && mc_node_is(g->nodes[i], "DequantizeLinear")) return 1;
+    return 0;
+}
+
+/* The float behind a pair; of a weight in training, the parameter behind its lower end too. NULL: integers are all there is. */
+static mc_value *float_behind(const mc_node *dequantize)
+{
+    const mc_node *q = dequantize->in[0]->producer;
+    if (!q || !mc_node_is(q, "QuantizeLinear")) return NULL;
+    const mc_node *max = q->in[0]->producer;
+    return max && mc_node_is(max, "Max") && is_weight(max->in[0]) ? max->in[0] : q->in[0];
+}
+
+static int32_t without_pairs(mc_graph *g)
+{
+    int32_t st = MCOMP_OK;
+    for (int64_t i = 0; i < g->n_nodes; i++) {
+        const mc_node *n = g->nodes[i];
+        mc_value *v = n->dead || !mc_node_is(n, "DequantizeLinear") ? NULL : float_behind(n);
+        if (v && !(n->out[0]->flags & MC_VALUE_OUTPUT)) MC_TRY(mc_graph_replace_uses(g, n->out[0], v));
+    }
+    MC_TRY(mc_graph_remove_dead(g, NULL));
+    MC_TRY(mc_graph_sort(g));
+done:
+    return st;
+}
+
+/* A quantized student is looked at without its pairs; what is found has the same numbers with them. */
+int32_t mc_cut_find(mc_encoder_map *m, mc_graph *g)
+{
+    int32_t st = MCOMP_OK;
+    mc_graph *plain = NULL;
+    if (!has_pairs(g)) return find_layers(m, g);
+    *m = (mc_encoder_map){0};
+    MC_TRY(mc_graph_clone(&plain, g));
+    MC_TRY(without_pairs(plain));
+    MC_TRY(find_layers(m, plain));
+    for (int64_t i = 0; i < m->n; i++) {
+        mc_layer *l = &m->layers[i];
+        mc_value **const values[] = {&l->stream, &l->q, &l->k, &l->v, &l->context, &l->out};
+        for (size_t k = 0; k < sizeof values / sizeof *values; k++) *values[k] = g->values[(*values[k])->id];
+        l->up = g->nodes[l->up->id];
+    }
+done:
+    mc_graph_destroy(plain);
     return st;
 }

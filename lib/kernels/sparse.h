@@ -2,7 +2,7 @@
  *
  * The same sums as int8.h's GEMM, bit for bit, from the same tiles: only the packed weights differ. Columns stand in strips of
  * four. A strip lists its inputs that meet a weight other than zero, four at a time (a quad), with the 4 x 4 weights that they
- * meet. The packer reads plain weights, so a block that is half zero is stored whole and nothing is ever rounded or dropped.
+ * meet; the number of quads is even. The packer reads plain weights, so a block that is half zero is stored whole and nothing is ever rounded or dropped.
  *
  * Packed block, the same on every tier: uint32 start[strips + 1] (rounded up to 64 bytes), then quads. Without VNNI,
  * vpmaddubsw adds pairs of products in 16 bits; there the packer orders the inputs of a strip so that no pair can overflow and

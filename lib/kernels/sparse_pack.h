@@ -30,11 +30,22 @@ static inline void sparse_block(const mc_qgemm_shape *s, const int8_t *w, int64_
 /* Inputs of a strip in order; returns how many. k: [depth]. */
 static inline int64_t sparse_inputs(const mc_qgemm_shape *s, const int8_t *w, int64_t strip, uint16_t *k)
 {
+    const int64_t depth = sparse_depth(s), left = s->n - strip * 4, rows = left < 4 ? left : 4;
     int64_t n = 0;
-    for (int64_t i = 0; i < sparse_depth(s); i++) {
-        int8_t b[4];
-        sparse_block(s, w, strip, i, b);
-        if (b[0] || b[1] || b[2] || b[3]) k[n++] = (uint16_t)i;
+    for (int64_t i = 0; i < depth; i += 4) {
+        const int64_t have = depth - i < 4 ? depth - i : 4;
+        uint8_t any[4] = {0};
+        uint32_t all = 0;
+        for (int64_t r = 0; r < rows; r++) {
+            uint32_t v = 0;
+            if (have == 4) memcpy(&v, w + (strip * 4 + r) * depth + i, 4);
+            else memcpy(&v, w + (strip * 4 + r) * depth + i, (size_t)have);
+            all |= v;
+        }
+        if (all == 0) continue;
+        memcpy(any, &all, 4);
+        for (int64_t e = 0; e < have; e++)
+            if (any[e]) k[n++] = (uint16_t)(i + e);
     }
     return n;
 }

@@ -259,8 +259,10 @@ int32_t mcomp_calibrator_info(const mcomp_calibrator *c, mcomp_calibration_info 
     info.skipped = c->skipped;
     info.tensors = c->n;
     info.labels_seen = c->n_labels;
+    info.classes = mc_calib_classes(c);
     for (int64_t i = 0; i < c->n; i++) {
         const mc_sketch *s = &c->tensor[i].total;
+        info.channels += s->channels;
         info.dead_channels += mc_sketch_dead_channels(s);
         info.constant_tensors += s->count > 0 && s->min == s->max;
     }

@@ -37,6 +37,7 @@ int32_t mc_calib_new(mcomp_calibrator **out, mcomp_context *ctx);
 /* The tensor's entry, made when there is none. channels: 0 or the number of channels. */
 int32_t mc_calib_tensor_add(mcomp_calibrator *c, const char *name, int32_t axis, int32_t channels, int64_t *index);
 int32_t mc_calib_label_add(mcomp_calibrator *c, int64_t label);
+int64_t mc_calib_classes(const mcomp_calibrator *c); /* of the model, coverage.c */
 /* Sketch of a tensor; NULL when there is none. */
 const mc_sketch *mc_calibrator_sketch(const mcomp_calibrator *c, const char *tensor);
 /* Chooses the tensors and puts the Observe nodes into c->g. */

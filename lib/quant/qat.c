@@ -70,6 +70,7 @@ static int32_t quantized(job *j, const mcomp_graph *g, const mcomp_calibrator *c
             goto done;
         }
         MC_TRY(mcomp_graph_clone(&j->file, g));
+        mc_quantizer_was_static(j->q);
     } else {
         if (!calibrator) {
             (void)mc_fail(MCOMP_ARGUMENT, "calibrator", "a float model needs calibration data: they say where the ranges start");

@@ -314,6 +314,12 @@ int32_t mc_quantizer_apply_static(mcomp_graph **out, mcomp_quantizer *q, const m
     return st;
 }
 
+void mc_quantizer_was_static(mcomp_quantizer *q)
+{
+    clear_report(q);
+    q->chosen = kind_names[MC_QK_STATIC];
+}
+
 void mc_quantizer_set_prepare(mcomp_quantizer *q, mc_quant_prepare_fn prepare, void *payload)
 {
     q->prepare = prepare;

@@ -34,4 +34,7 @@ struct mcomp_quantizer {
 /* mcomp_quantizer_apply with the scheme int8, timing nothing. UNSUPPORTED: scheme or rules ask for something else. */
 int32_t mc_quantizer_apply_static(mcomp_graph **out, mcomp_quantizer *q, const mcomp_graph *g, const mcomp_calibrator *calibrator);
 
+/* What is reported of the last apply: static, and no node was decided about. */
+void mc_quantizer_was_static(mcomp_quantizer *q);
+
 #endif

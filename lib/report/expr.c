@@ -109,6 +109,7 @@ static double figure_of(const mc_view *v, const char *name, int *truth)
     if (dot && key == name && v->n > 0 && strncmp(name, "first.", 6) == 0) s = v->first, key = dot + 1;
     if (dot && key == name && v->n > 0 && strncmp(name, "last.", 5) == 0) s = v->last, key = dot + 1;
     d = s ? mc_stage_figure(s, key) : (double)NAN;
+    if (!isfinite(d) && key != name) d = mc_find_number(s->j, key); /* quantize.difference.value */
     return isfinite(d) ? d : by_path(v, name, truth);
 }
 

@@ -399,6 +399,8 @@ class mcomp_calibration_info(Structure):
         ("dead_channels", c_int64),
         ("constant_tensors", c_int64),
         ("labels_seen", c_int64),
+        ("classes", c_int64),
+        ("channels", c_int64),
     ]
 
 
@@ -641,6 +643,8 @@ FUNCTIONS = {
     "mcomp_calibrator_range": (c_int32, [c_void_p, c_int64, c_char_p, POINTER(c_char_p), POINTER(c_double), POINTER(c_double)]),
     # int32_t mcomp_calibrator_save(const mcomp_calibrator *c, const char *path, int32_t overwrite)
     "mcomp_calibrator_save": (c_int32, [c_void_p, c_char_p, c_int32]),
+    # int32_t mcomp_calibrator_unseen(int64_t *label, const mcomp_calibrator *c, int64_t i)
+    "mcomp_calibrator_unseen": (c_int32, [POINTER(c_int64), c_void_p, c_int64]),
     # void mcomp_context_cancel(mcomp_context *ctx)
     "mcomp_context_cancel": (None, [c_void_p]),
     # void mcomp_context_cancel_clear(mcomp_context *ctx)

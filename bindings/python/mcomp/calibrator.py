@@ -78,6 +78,15 @@ class Calibrator(Exclusive):
         with self._alone() as raw:
             return read(CalibrationInfo, "mcomp_calibrator_info", raw.pointer)
 
+    @property
+    def unseen(self):
+        """Classes of the model that no sample had: their ranges may be too small. Empty without labels."""
+        out, label = [], ctypes.c_int64()
+        with self._alone() as raw:
+            while check(lib.mcomp_calibrator_unseen(label, raw.pointer, len(out)), "mcomp_calibrator_unseen") or label.value >= 0:
+                out.append(label.value)
+        return out
+
     def ranges(self, rule="minmax"):
         """{tensor: (low, high)} by a rule: "minmax", "average", "percentile", "kl", "mse"."""
         out, name, lo, hi = {}, ctypes.c_char_p(), ctypes.c_double(), ctypes.c_double()

@@ -42,23 +42,32 @@ typedef struct count {
     int64_t weights, zeros;
 } count;
 
-static int64_t zero_bytes(uint32_t v)
+static inline int64_t zero_bytes(uint32_t v)
 {
-    const uint32_t low = 0x7f7f7f7fu;
-    return __builtin_popcount(~(((v & low) + low) | v | low)); /* one bit for each zero byte */
+    const uint32_t low = 0x7f7f7f7fu, zero = ~(((v & low) + low) | v | low); /* 0x80 for each zero byte */
+    return (int64_t)(((zero >> 7) * 0x01010101u) >> 24);
+}
+
+/* Four bytes, or the last `have` of a line and then what counts as zero weights. */
+static inline uint32_t load_word(const int8_t *p, int64_t have, uint32_t flip)
+{
+    uint32_t v = flip;
+    if (have >= 4) memcpy(&v, p, 4);
+    else memcpy(&v, p, (size_t)have);
+    return v ^ flip;
 }
 
 /* Blocks of a line [n] of four neighbours each (B is [K, N]). */
 static void count_line(count *c, const int8_t *w, int64_t n, uint32_t flip)
 {
+    int64_t empty = 0, zeros = 0;
     for (int64_t j = 0; j < n; j += STRIP) {
-        const size_t have = n - j < STRIP ? (size_t)(n - j) : STRIP;
-        uint32_t v = flip; /* what is missing counts as zero weights and is taken off below */
-        memcpy(&v, w + j, have);
-        v ^= flip;
-        c->empty += v == 0;
-        c->zeros += zero_bytes(v) - (int64_t)(STRIP - have);
+        const uint32_t v = load_word(w + j, n - j, flip);
+        empty += v == 0;
+        zeros += zero_bytes(v);
     }
+    c->empty += empty;
+    c->zeros += zeros - (mc_q_up(n, STRIP) - n);
     c->blocks += (n + STRIP - 1) / STRIP;
     c->weights += n;
 }
@@ -66,18 +75,19 @@ static void count_line(count *c, const int8_t *w, int64_t n, uint32_t flip)
 /* Blocks of up to four rows [rows][k] that lie one after another (B is [N, K]). */
 static void count_rows(count *c, const int8_t *w, int64_t rows, int64_t k, uint32_t flip)
 {
+    const int64_t beyond = mc_q_up(k, 4) - k;
+    int64_t empty = 0, zeros = 0;
     for (int64_t i = 0; i < k; i += 4) {
-        const size_t have = k - i < 4 ? (size_t)(k - i) : 4;
         uint32_t all = 0;
         for (int64_t r = 0; r < rows; r++) {
-            uint32_t v = flip;
-            memcpy(&v, w + r * k + i, have);
-            v ^= flip;
+            const uint32_t v = load_word(w + r * k + i, k - i, flip);
             all |= v;
-            c->zeros += zero_bytes(v) - (int64_t)(4 - have);
+            zeros += zero_bytes(v);
         }
-        c->empty += zero_bytes(all) - (int64_t)(4 - have);
+        empty += zero_bytes(all);
     }
+    c->empty += empty - beyond;
+    c->zeros += zeros - beyond * rows;
     c->blocks += k;
     c->weights += rows * k;
 }

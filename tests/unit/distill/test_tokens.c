@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "distill/distill.h"
+#include "quant/quant.h"
 #include "support/interp.h"
 #include "support/support.h"
 
@@ -271,6 +272,46 @@ START_TEST(narrower_student)
 }
 END_TEST
 
+static int32_t attach(void *distiller, mcomp_trainer *t) { return mcomp_distiller_attach(distiller, t); }
+
+/* The teacher stays on while its quantized copy is trained: layers are found behind the pairs, rounding is all the loss there is, and it falls. */
+START_TEST(quantized_student)
+{
+    mcomp_context *ctx = context();
+    mcomp_graph *g = encoder(ctx, "encoder:layers=2,hidden=16,heads=2,ffn=32,dropout=0"), *out = NULL;
+    mcomp_distiller *d = taught(ctx, g, "logits,hidden,relation", 0.0);
+    mcomp_dataset *data = NULL;
+    mcomp_calibrator *c = NULL;
+    mcomp_quantizer *q = NULL;
+    mcomp_trainer_options o;
+    mcomp_qat_result r = {.size = sizeof r};
+    mcomp_train_result fit = {.size = sizeof fit};
+    double loss[2];
+    mc_ck_ok(mcomp_dataset_create(&data, ctx, g, SAMPLES, fetch, NULL));
+    mc_ck_ok(mcomp_calibrator_create(&c, ctx, g));
+    mc_ck_ok(mcomp_calibrator_feed_dataset(c, data));
+    mc_ck_ok(mcomp_quantizer_create(&q, ctx, NULL));
+    mc_quantizer_set_prepare(q, attach, d);
+    mc_ck_ok(mcomp_trainer_options_init(&o, sizeof o));
+    o.batch = SAMPLES;
+    o.lr = 3e-5;
+    for (int k = 0; k < 2; k++) {
+        o.epochs = k ? 30 : 1;
+        mc_ck_ok(mcomp_quantizer_train(&out, &r, &fit, q, g, c, data, data, &o, NULL));
+        mcomp_graph_destroy(out);
+        loss[k] = fit.last_loss;
+    }
+    ck_assert_int_eq(r.weights, 2 * 6 + 1);
+    ck_assert_msg(loss[0] < 0.1 && loss[0] > 0.0 && loss[1] < 0.9 * loss[0], "loss %g, then %g", loss[0], loss[1]);
+    mcomp_quantizer_destroy(q);
+    mcomp_calibrator_destroy(c);
+    mcomp_dataset_destroy(data);
+    mcomp_distiller_destroy(d);
+    mcomp_graph_destroy(g);
+    mcomp_context_destroy(ctx);
+}
+END_TEST
+
 START_TEST(bad_input)
 {
     mcomp_context *ctx = context();
@@ -309,6 +350,7 @@ int main(void)
     tcase_add_loop_test(t, value_and_gradient, 0, 3);
     tcase_add_test(t, its_own_teacher);
     tcase_add_loop_test(t, narrower_student, 0, 3);
+    tcase_add_test(t, quantized_student);
     tcase_add_test(t, bad_input);
     suite_add_tcase(s, t);
     return mc_test_main(s);

@@ -74,6 +74,17 @@ START_TEST(counts_and_coverage)
     ck_assert_int_eq(i.tensors, 2); /* x and the Relu's output */
     ck_assert_int_eq(i.dead_channels, 1);
     ck_assert_int_eq(i.labels_seen, 3);
+    ck_assert(i.channels > 0 && i.dead_channels <= i.channels);
+    int64_t label = 0;
+    ck_assert_int_eq(i.classes, 0); /* neither names nor a row of scores */
+    mc_ck_ok(mcomp_calibrator_unseen(&label, c, 0));
+    ck_assert_int_eq(label, -1);
+    mc_ck_ok(mc_graph_set_meta(c->g, "mcomp.labels", "[\"a\",\"b\",\"c\",\"d\",\"e\"]"));
+    ck_assert_int_eq(info(c).classes, 5);
+    for (int64_t k = 0; k < 3; k++) { /* labels 0 to 2 were there */
+        mc_ck_ok(mcomp_calibrator_unseen(&label, c, k));
+        ck_assert_int_eq(label, k < 2 ? 3 + k : -1);
+    }
     const char *name;
     double lo, hi;
     mc_ck_ok(mcomp_calibrator_range(c, 0, "minmax", &name, &lo, &hi));

@@ -35,7 +35,7 @@ START_TEST(true_and_false)
 {
     static const char *const yes[] = {
         "accuracy < 0.9", "accuracy == 0.88", "metric<=88%", "bytes == 0.1kB", "bytes < 1 MB", "size_ratio == 10", "speed_ratio == 4", "drop > 1.9% and drop < 2.1%",
-        "teacher.bytes == 1000", "first.bytes - last.bytes == 900", "finetune#2.params == 7", "stages[0].bytes == 1000", "target.met", "target_met and target.max_drop.met",
+        "teacher.bytes == 1000", "first.bytes - last.bytes == 900", "finetune#2.params == 7", "teacher.metric.value == 0.9 and first.metric.value > last.metric.value", "stages[0].bytes == 1000", "target.met", "target_met and target.max_drop.met",
         "not (bytes > 100)", "not bytes > 100", "warnings == 2", "saving_percent > 80 and cost.saving_percent < 81", "target.max_drop.limit == 5e-2",
         "1 + 2 * 3 == 7", "(1 + 2) * 3 == 9", "-1 - -2 == 1", "8 / 4 / 2 == 1", "1 == 2 or 2 == 2 and 3 == 3", "1 == 1 or 1 == 1 and 1 == 2", "1e3 == 1000", ".5 == 50 %", "2 != 3",
         "run1.bytes == 100", "params >= 7",
