@@ -561,6 +561,18 @@ static inline int32_t go_mcomp_recipe_parse(mcgo_error *error_out, mcomp_recipe 
     return mcgo_leave(error_out, outer, mcomp_recipe_parse(out, text, bytes, name, folder, options));
 }
 
+static inline int32_t go_mcomp_recipe_run(mcgo_error *error_out, const char **json, mcomp_recipe *recipe, mcomp_context *ctx, const mcomp_recipe_run_options *options)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_recipe_run(json, recipe, ctx, options));
+}
+
+static inline int32_t go_mcomp_recipe_run_options_init(mcgo_error *error_out, mcomp_recipe_run_options *o, uint32_t size)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_recipe_run_options_init(o, size));
+}
+
 static inline int32_t go_mcomp_recipe_schema(mcgo_error *error_out, uint64_t *needed, char *text, uint64_t bytes)
 {
     uintptr_t outer = mcgo_enter();

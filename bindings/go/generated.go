@@ -1021,3 +1021,23 @@ func (o *RecipeError) from(c *C.mcomp_recipe_error) {
 	o.Hint = C.GoString(c.hint)
 	o.Source = C.GoString(c.source)
 }
+
+// RecipeRunOptions is mcomp_recipe_run_options: what is zero is the default.
+type RecipeRunOptions struct {
+	Resume    bool
+	Out       string
+	Overwrite bool
+	Argv      string
+}
+
+func (o RecipeRunOptions) c(m *memory) (*C.mcomp_recipe_run_options, error) {
+	c := new(C.mcomp_recipe_run_options)
+	if err := m.check(C.go_mcomp_recipe_run_options_init(m.error(), c, C.uint32_t(unsafe.Sizeof(*c))), "mcomp_recipe_run_options_init"); err != nil {
+		return nil, err
+	}
+	c.resume = flag(o.Resume)
+	c.out = m.optional(o.Out)
+	c.overwrite = flag(o.Overwrite)
+	c.argv = m.optional(o.Argv)
+	return c, m.failed
+}

@@ -48,7 +48,7 @@ const cli_opt cli_model_opts[] = {
     {NULL, 0, NULL},
 };
 
-int cli_takes_model(const cli_verb *v) { return v != &cli_doctor && v != &cli_recipe && v != &cli_report && v != &cli_cost; }
+int cli_takes_model(const cli_verb *v) { return v != &cli_doctor && v != &cli_recipe && v != &cli_report && v != &cli_cost && v != &cli_compress; }
 
 int cli_takes_data(const cli_verb *v)
 {
@@ -157,6 +157,7 @@ static int short_option(cli *c, int argc, char **argv, int *i)
     static const struct {
         const char *s, *name;
     } shorts[] = {{"-q", "quiet"}, {"-v", "verbose"}, {"-f", "force"}, {"-h", "help"}, {"-o", "out-file"}};
+    if (argv[*i][1] >= '1' && argv[*i][1] <= '9' && !argv[*i][2] && cli_find_opt(c->verb, "preset")) return add(c, "preset", argv[*i] + 1);
     for (size_t k = 0; k < sizeof shorts / sizeof *shorts; k++) {
         if (strcmp(argv[*i], shorts[k].s) != 0) continue;
         const cli_opt *o = cli_find_opt(c->verb, shorts[k].name);

@@ -34,6 +34,7 @@ typedef struct cli_verb {
 
 struct cli {
     const cli_verb *verb;
+    json_t *argv; /* the words as the program got them */
     const char *command; /* the verb as typed */
     int n_pos;
     const char **pos;
@@ -161,6 +162,15 @@ int cli_name_labels(cli *c, mcomp_graph *g, const mcomp_dataset *d);
 /* coverage{} of a calibration, and warnings of what it never saw (cmd_calibrate.c). g may be NULL. */
 int cli_coverage(cli *c, const mcomp_calibrator *k, const mcomp_graph *g);
 
+/* ---- recipes (cmd_recipe.c) ---- */
+
+/* Reads and checks, and lists every error; --outside and --no-files where the verb has them. */
+int cli_recipe_load(cli *c, const char *path, mcomp_recipe **r);
+/* The same of a text made here; paths in it are relative to the working folder. */
+int cli_recipe_parse(cli *c, const char *text, mcomp_recipe **r);
+/* preset.c: the recipe of preset level ("1" to "9") for a model and --data; malloc'd. */
+int cli_preset(cli *c, const char *model, const char *level, char **recipe);
+
 /* ---- quantization-aware training (qat.c) ---- */
 
 enum { CLI_PTQ, CLI_QAT, CLI_PTQ_THEN_QAT };
@@ -237,6 +247,6 @@ void cli_samples_free(mcomp_tensor ***samples, int64_t n, int32_t n_inputs);
 /* Peak loops of one core: GMAC/s of f32 FMA and of u8*s8 on the tier in effect. */
 void cli_witness(double *f32, double *int8);
 
-extern const cli_verb cli_inspect, cli_run, cli_eval, cli_calibrate, cli_quantize, cli_bench, cli_convert, cli_doctor, cli_train, cli_distill, cli_prune, cli_recipe, cli_report, cli_cost, cli_sensitivity;
+extern const cli_verb cli_inspect, cli_run, cli_eval, cli_calibrate, cli_quantize, cli_bench, cli_convert, cli_doctor, cli_train, cli_distill, cli_prune, cli_compress, cli_recipe, cli_report, cli_cost, cli_sensitivity;
 
 #endif

@@ -32,7 +32,7 @@ done:
     return st;
 }
 
-static int load(cli *c, const char *path, mcomp_recipe **r)
+int cli_recipe_load(cli *c, const char *path, mcomp_recipe **r)
 {
     int st = 0;
     mcomp_recipe_options o;
@@ -44,6 +44,13 @@ static int load(cli *c, const char *path, mcomp_recipe **r)
     else st = list_errors(c, *r, path);
 done:
     return st;
+}
+
+int cli_recipe_parse(cli *c, const char *text, mcomp_recipe **r)
+{
+    const int32_t status = mcomp_recipe_parse(r, text, strlen(text), "preset", NULL, NULL);
+    if (status != 0 && status != MCOMP_RECIPE) return cli_lib(c, status);
+    return list_errors(c, *r, "preset");
 }
 
 static int explain(cli *c, mcomp_recipe *r)
@@ -87,7 +94,7 @@ static int run(cli *c)
         return cli_fail(c, MCOMP_ARGUMENT, action, hint, "mcomp recipe cannot \"%.60s\"", action);
     }
     if (!path && k < 2) return cli_fail(c, MCOMP_ARGUMENT, "RECIPE", c->verb->usage, "mcomp recipe %s needs a recipe", action);
-    if (path) CLI_TRY(load(c, path, &r));
+    if (path) CLI_TRY(cli_recipe_load(c, path, &r));
     if (k == 0) cli_say(c, "%s: no errors\n", path);
     else if (k == 1) st = explain(c, r);
     else st = schema(c);

@@ -6,8 +6,8 @@
 #include <string.h>
 
 static const cli_verb *const verbs[] = {&cli_inspect, &cli_run,   &cli_eval,    &cli_calibrate, &cli_quantize,
-                                        &cli_bench,   &cli_convert, &cli_doctor, &cli_train, &cli_distill, &cli_prune, &cli_recipe, &cli_report, &cli_cost, &cli_sensitivity, NULL};
-static const char *const later[] = {"compress", "diagnose",
+                                        &cli_bench,   &cli_convert, &cli_doctor, &cli_train, &cli_distill, &cli_prune, &cli_compress, &cli_recipe, &cli_report, &cli_cost, &cli_sensitivity, NULL};
+static const char *const later[] = {"diagnose",
                                     "monitor", "serve", "generate", "perplexity", NULL};
 
 static mcomp_context *volatile running;
@@ -99,6 +99,8 @@ int main(int argc, char **argv)
 {
     cli c = {.progress = 0};
     struct sigaction sa = {.sa_handler = interrupted};
+    c.argv = json_array(); /* the verb moves in argv */
+    for (int i = 0; i < argc; i++) (void)json_array_append_new(c.argv, json_string(argv[i]));
     c.root = json_object();
     c.warnings = json_array();
     for (int i = 1; i < argc; i++) {
@@ -116,5 +118,6 @@ int main(int argc, char **argv)
     json_decref(c.warnings);
     free(c.pos);
     free(c.args);
+    json_decref(c.argv);
     return code;
 }

@@ -7,6 +7,7 @@
 namespace mcomp {
 
 using RecipeOptions = Options<mcomp_recipe_options, mcomp_recipe_options_init>;
+using RecipeRunOptions = Options<mcomp_recipe_run_options, mcomp_recipe_run_options_init>;
 
 class Recipe : public Handle<mcomp_recipe, mcomp_recipe_destroy> {
 public:
@@ -33,6 +34,13 @@ public:
         const char *text = nullptr;
         detail::call(mcomp_recipe_explain, &text, get());
         return text;
+    }
+    /* Runs it; the text of run.json. A missed target throws, too: its run.json lies in options.out. */
+    std::string run(const Context &ctx, const RecipeRunOptions &options)
+    {
+        const char *json = nullptr;
+        detail::call(mcomp_recipe_run, &json, get(), ctx.get(), &options);
+        return json;
     }
     /* JSON Schema of all recipes. */
     static std::string schema()

@@ -1,11 +1,11 @@
-/* Paired timing: models in turn on the same samples. Ratios come with a bootstrap interval over blocks of rounds (Efron, 1979; blocks, since
- * neighbouring rounds share what else the machine does: Künsch, 1989). */
+/* Paired timing: models in turn on the same samples. A ratio is that of the two medians; its interval is a bootstrap of the same ratio over
+ * blocks of rounds (Efron, 1979; blocks, since neighbouring rounds share what else the machine does: Künsch, 1989). */
 #include "measure/measure.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-enum { WARM_UP = 5, BLOCKS = 20, RESAMPLES = 500 };
+enum { WARM_UP = 5, BLOCKS = 20, DRAWS = 500, MARKS = 20000 };
 
 static int32_t run_once(const mc_race *race, const mc_racer *r, int32_t which, int64_t sample, double *ms)
 {
@@ -63,26 +63,59 @@ double mc_race_quantile(const double *ms, int64_t n, double q)
     return result;
 }
 
+/* One measured time and the block of rounds it comes from. */
+typedef struct mark {
+    double ms;
+    int block;
+} mark;
+
+static int by_time(const void *a, const void *b) { return ascending(&((const mark *)a)->ms, &((const mark *)b)->ms); }
+
+/* At most MARKS of the times, in order of time. NULL: no memory. */
+static mark *marks_of(const double *ms, int64_t n, int blocks, int64_t *n_marks)
+{
+    const int64_t step = (n + MARKS - 1) / MARKS;
+    mark *m = mc_malloc(sizeof *m * (size_t)(n / step + 1));
+    *n_marks = 0;
+    for (int64_t i = 0; m && i < n; i += step) m[(*n_marks)++] = (mark){ms[i], (int)(i * blocks / n)};
+    if (m) qsort(m, (size_t)*n_marks, sizeof *m, by_time);
+    return m;
+}
+
+/* Median when block k was drawn times[k] times. */
+static double median_of_draw(const mark *m, int64_t n, const int *times)
+{
+    int64_t all = 0, seen = 0, i = 0;
+    for (int64_t k = 0; k < n; k++) all += times[m[k].block];
+    for (; i < n - 1; i++) {
+        seen += times[m[i].block];
+        if (2 * seen >= all) break;
+    }
+    return m[i].ms;
+}
+
 void mc_race_ratio(const double *a, const double *b, int64_t n, mc_ratio *out)
 {
-    double block[BLOCKS], means[RESAMPLES];
+    double draws[DRAWS];
     const int blocks = n >= BLOCKS * 3 ? BLOCKS : n >= 6 ? (int)(n / 3) : 0;
+    int64_t na = 0, nb = 0;
     out->value = mc_race_quantile(a, n, 0.5) / mc_race_quantile(b, n, 0.5);
     out->lo = out->hi = NAN;
     if (blocks < 2) return;
-    for (int k = 0; k < blocks; k++) {
-        const int64_t from = n * k / blocks, to = n * (k + 1) / blocks;
-        block[k] = log(mc_race_quantile(a + from, to - from, 0.5) / mc_race_quantile(b + from, to - from, 0.5));
-    }
-    for (int t = 0; t < RESAMPLES; t++) {
-        double sum = 0.0;
+    mark *ma = marks_of(a, n, blocks, &na), *mb = marks_of(b, n, blocks, &nb);
+    for (int t = 0; ma && mb && t < DRAWS; t++) {
+        int times[BLOCKS] = {0};
         uint32_t w[4];
         for (int k = 0; k < blocks; k++) {
             mc_rng_block((uint64_t)t, 0x72616365u, (uint64_t)k, w);
-            sum += block[w[0] % (uint32_t)blocks];
+            times[w[0] % (uint32_t)blocks]++;
         }
-        means[t] = exp(sum / blocks);
+        draws[t] = median_of_draw(ma, na, times) / median_of_draw(mb, nb, times);
     }
-    out->lo = mc_race_quantile(means, RESAMPLES, 0.025);
-    out->hi = mc_race_quantile(means, RESAMPLES, 0.975);
+    if (ma && mb) {
+        out->lo = mc_race_quantile(draws, DRAWS, 0.025);
+        out->hi = mc_race_quantile(draws, DRAWS, 0.975);
+    }
+    mc_free(ma);
+    mc_free(mb);
 }

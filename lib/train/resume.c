@@ -40,6 +40,21 @@ static int64_t *counter(mcomp_trainer *t, int i, int64_t *copy)
 static const char *const measures[] = {"best_metric", "best_lo", "best_hi"};
 static double *measure(mcomp_trainer *t, int i) { return i == 0 ? &t->best.metric.value : i == 1 ? &t->best.metric.lo : &t->best.metric.hi; }
 
+/* Measures go by their bits: digits would round the best metric, and an equal one of a later epoch would then count as better, or not. */
+static int64_t bits_of(double v)
+{
+    int64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    return bits;
+}
+
+static void read_measure(const mc_json *j, double *v)
+{
+    int64_t bits = 0;
+    if (mc_json_int(j, &bits)) memcpy(v, &bits, sizeof bits);
+    else (void)mc_json_number(j, v); /* a checkpoint written as digits */
+}
+
 static const char *precision(const mcomp_trainer *t) { return t->o.precision ? t->o.precision : "f32"; }
 
 int32_t mcomp_trainer_save(mcomp_trainer *t, const char *path)
@@ -57,7 +72,7 @@ int32_t mcomp_trainer_save(mcomp_trainer *t, const char *path)
     for (int i = 0; i < N_COUNTERS; i++) MC_TRY(mc_json_set_int(state, counters[i], *counter(t, i, &copy)));
     MC_TRY(mc_json_set_string(state, "precision", precision(t)));
     MC_TRY(mc_json_set_int(state, "has_best", t->best.weights != NULL));
-    for (int i = 0; i < 3; i++) MC_TRY(mc_json_set_number(state, measures[i], *measure(t, i)));
+    for (int i = 0; i < 3; i++) MC_TRY(mc_json_set_int(state, measures[i], bits_of(*measure(t, i))));
     MC_TRY(collect(t, &items, &n));
     MC_TRY(mc_checkpoint_write(path, state, n, items));
 done:
@@ -107,7 +122,7 @@ int32_t mcomp_trainer_load(mcomp_trainer *t, const char *path)
     MC_TRY(collect(t, &items, &n));
     MC_TRY(mc_checkpoint_read(path, &state, n, items));
     for (int i = 0; i < N_COUNTERS; i++) (void)mc_json_int(mc_json_get(state, counters[i]), counter(t, i, &copy));
-    for (int i = 0; i < 3; i++) (void)mc_json_number(mc_json_get(state, measures[i]), measure(t, i));
+    for (int i = 0; i < 3; i++) read_measure(mc_json_get(state, measures[i]), measure(t, i));
 done:
     if (st != MCOMP_OK && !had_best && t->best.weights) {
         for (int64_t i = 0; i < t->step.n_vars; i++) mc_tensor_destroy(t->best.weights[i]);

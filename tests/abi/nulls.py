@@ -28,7 +28,7 @@ OPTIONAL = {
     "mcomp_graph_create": "name", "mcomp_graph_load_with": "options", "mcomp_graph_meta_at": "key value",
     "mcomp_graph_save": "options", "mcomp_graph_set_meta": "value", "mcomp_graph_unsupported": "payload",
     "mcomp_pruner_create": "options", "mcomp_pruner_run": "result fit train valid training",
-    "mcomp_recipe_error_count": "more", "mcomp_recipe_load": "options", "mcomp_recipe_parse": "name folder options", "mcomp_recipe_schema": "text",
+    "mcomp_recipe_error_count": "more", "mcomp_recipe_load": "options", "mcomp_recipe_parse": "name folder options", "mcomp_recipe_run": "options", "mcomp_recipe_schema": "text",
     "mcomp_quantizer_apply": "calibrator samples", "mcomp_quantizer_create": "options", "mcomp_quantizer_train": "result fit calibrator valid training options", "mcomp_session_create": "options",
     "mcomp_tensor_load_pb": "name", "mcomp_tensor_wrap": "release payload", "mcomp_tokenizer_create": "ctx texts lengths",
     "mcomp_trainer_create": "options", "mcomp_trainer_fit": "result valid", "mcomp_calibrator_range": "rule tensor",

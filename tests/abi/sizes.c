@@ -159,6 +159,7 @@ OPTIONS(session, mcomp_session *s, mcomp_session_destroy(s), mcomp_session_creat
 OPTIONS(distiller, mcomp_distiller *d, mcomp_distiller_destroy(d), mcomp_distiller_create(&d, ctx, model, o))
 OPTIONS(pruner, mcomp_pruner *p, mcomp_pruner_destroy(p), mcomp_pruner_create(&p, ctx, model, o))
 OPTIONS(recipe, mcomp_recipe *r, mcomp_recipe_destroy(r), mcomp_recipe_load(&r, "/no/such/recipe.yaml", o))
+OPTIONS(recipe_run, const char *json, (void)json, mcomp_recipe_run(&json, recipe, ctx, o))
 OPTIONS(cost, mcomp_cost_result *r, (void)r, mcomp_cost_compute(&(mcomp_cost_result){.size = sizeof *r}, o))
 OPTIONS(trainer, mcomp_trainer *t, mcomp_trainer_destroy(t), mcomp_trainer_create(&t, ctx, model, o))
 
@@ -180,6 +181,7 @@ static const struct {
     {"distiller", init_distiller, use_distiller, sizeof(mcomp_distiller_options), MCOMP_OK},
     {"pruner", init_pruner, use_pruner, sizeof(mcomp_pruner_options), MCOMP_OK},
     {"recipe", init_recipe, use_recipe, sizeof(mcomp_recipe_options), MCOMP_PATH},
+    {"recipe_run", init_recipe_run, use_recipe_run, sizeof(mcomp_recipe_run_options), MCOMP_RECIPE}, /* read, and the recipe has an error */
     {"cost", init_cost, use_cost, sizeof(mcomp_cost_options), MCOMP_OK},
     {"trainer", init_trainer, use_trainer, sizeof(mcomp_trainer_options), MCOMP_OK},
 };

@@ -1,5 +1,5 @@
-/* bench_qnodes [threads [part of a name]]: whole integer nodes (quantization on the way in, product, fused epilogue) through the cpu backend,
- * microseconds and GMAC/s, at the tier in effect (MCOMP_ISA). */
+/* bench_qnodes [threads [part of a name [percent]]]: whole integer nodes (quantization on the way in, product, fused epilogue) through the cpu backend,
+ * microseconds and GMAC/s, at the tier in effect (MCOMP_ISA). percent: of the weights' 4x1 blocks are zero. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -71,6 +71,21 @@ static mc_tensor *tensor(int32_t dtype, int32_t rank, const int64_t *dims, uint6
     return t;
 }
 
+static int64_t percent_zero;
+
+/* Weights [outputs][...]: that many of the blocks of four outputs by one input become zero. */
+static mc_tensor *pruned(mc_tensor *t)
+{
+    const int64_t n = t->shape.dim[0], depth = mc_tensor_elements(t) / n;
+    uint64_t seed = 9;
+    for (int64_t j = 0; j < n; j += 4)
+        for (int64_t k = 0; k < depth; k++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            for (int64_t c = j; c < j + 4 && c < n && (int64_t)((seed >> 33) % 100u) < percent_zero; c++) ((int8_t *)t->data)[c * depth + k] = 0;
+        }
+    return t;
+}
+
 typedef struct built {
     mc_graph *g;
     mc_node *n;
@@ -109,7 +124,7 @@ static double build(const node_case *c, built *b)
     need(mc_graph_create(&b->g, "bench"), "graph");
     mc_value *in[7] = {NULL};
     in[0] = add(b, tensor(c->x_dtype, conv ? 4 : 2, conv ? xc : xl, 1), 0);
-    in[1] = add(b, tensor(MCOMP_I8, conv ? 4 : 2, conv ? wc : wl, 2), 1);
+    in[1] = add(b, pruned(tensor(MCOMP_I8, conv ? 4 : 2, conv ? wc : wl, 2)), 1);
     mc_tensor *scale = tensor(MCOMP_F32, 1, &n1, 3);
     for (int64_t i = 0; i < c->n; i++) ((float *)scale->data)[i] = 0.003f;
     in[2] = add(b, scale, 1);
@@ -197,6 +212,7 @@ static void measure(const node_case *c, int32_t threads)
 int main(int argc, char **argv)
 {
     const int32_t threads = argc > 1 ? atoi(argv[1]) : 1;
+    percent_zero = argc > 3 ? atoll(argv[3]) : 0;
     mc_ops_register();
     printf("-- %s, %d thread(s)\n", mc_isa_name(mc_cpu_isa()), threads);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)

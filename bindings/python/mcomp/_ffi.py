@@ -610,6 +610,21 @@ class mcomp_recipe_error(Structure):
         ("source", c_char_p),
     ]
 
+mcomp_peak_rss_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(c_uint64), c_char_p, c_int32, POINTER(c_char_p), POINTER(c_void_p))
+
+
+class mcomp_recipe_run_options(Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("resume", c_int32),
+        ("out", c_char_p),
+        ("overwrite", c_int32),
+        ("reserved", c_int32),
+        ("argv", c_char_p),
+        ("peak_rss", mcomp_peak_rss_fn),
+        ("peak_rss_payload", c_void_p),
+    ]
+
 
 # name: (result, parameters); the C declaration above each
 FUNCTIONS = {
@@ -839,6 +854,10 @@ FUNCTIONS = {
     "mcomp_recipe_options_init": (c_int32, [POINTER(mcomp_recipe_options), c_uint32]),
     # int32_t mcomp_recipe_parse(mcomp_recipe **out, const char *text, uint64_t bytes, const char *name, const char *folder, const mcomp_recipe_options *options)
     "mcomp_recipe_parse": (c_int32, [POINTER(c_void_p), c_char_p, c_uint64, c_char_p, c_char_p, POINTER(mcomp_recipe_options)]),
+    # int32_t mcomp_recipe_run(const char **json, mcomp_recipe *recipe, mcomp_context *ctx, const mcomp_recipe_run_options *options)
+    "mcomp_recipe_run": (c_int32, [POINTER(c_char_p), c_void_p, c_void_p, POINTER(mcomp_recipe_run_options)]),
+    # int32_t mcomp_recipe_run_options_init(mcomp_recipe_run_options *o, uint32_t size)
+    "mcomp_recipe_run_options_init": (c_int32, [POINTER(mcomp_recipe_run_options), c_uint32]),
     # int32_t mcomp_recipe_schema(uint64_t *needed, char *text, uint64_t bytes)
     "mcomp_recipe_schema": (c_int32, [POINTER(c_uint64), c_void_p, c_uint64]),
     # int32_t mcomp_report_add(mcomp_report *r, const char *json, uint64_t bytes, const char *name)

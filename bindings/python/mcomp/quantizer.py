@@ -80,7 +80,7 @@ class Quantizer(Exclusive):
             c = stack.enter_context(held(calibrator))
             t = stack.enter_context(train._alone()).pointer
             v = t if valid is train else stack.enter_context(valid._alone()).pointer if valid is not None else None
-            made = Graph._made(graph.context, "mcomp_quantizer_train", (r, fit, raw.pointer, model.pointer, c, t, v, o, how))
+            made = Graph._made(graph.context, "mcomp_quantizer_train", (fit, raw.pointer, model.pointer, c, t, v, o, how), r)
         del callback  # it was held for the call
         return QatResult(made, bool(r.kept_calibrated), r.weights, r.learned_scales, r.masked, r.float_metric if r.has_float else None, r.calibrated_metric,
                          _result(fit) if r.trained else None)

@@ -1,5 +1,6 @@
 """Recipes: what is to become of a model, in YAML, checked before anything runs."""
 import ctypes
+import json
 import os
 import typing
 
@@ -7,6 +8,7 @@ from . import _ffi, errors
 from ._handle import Exclusive, Raw
 from ._lib import check, fspath, lib, text, utf8
 from ._records import options
+from .context import default_context
 
 
 class RecipeFault(typing.NamedTuple):
@@ -74,6 +76,18 @@ class Recipe(Exclusive):
         with self._alone() as raw:
             check(lib.mcomp_recipe_explain(out, raw.pointer), "mcomp_recipe_explain")
             return text(out.value)
+
+    def run(self, out, *, resume=False, overwrite=False, context=None):
+        """Runs it into the folder `out`: model.onnx, run.json, report.html, the store. Returns what run.json holds, as a dict. Raises
+        TargetMissedError when the target is missed (everything is written all the same), CancelledError after the context was cancelled; a later
+        run with resume=True goes on from there."""
+        o = options(_ffi.mcomp_recipe_run_options, {"resume": int(resume), "overwrite": int(overwrite)})
+        o.out = os.fsencode(out)
+        result = ctypes.c_char_p()
+        parent = (context or default_context())._open()
+        with self._alone() as raw:
+            check(lib.mcomp_recipe_run(result, raw.pointer, parent.pointer, o), "mcomp_recipe_run")
+            return json.loads(result.value)
 
     @staticmethod
     def schema():

@@ -58,11 +58,15 @@ static mc_q_layout layout_of(const conv *c)
                          .kw = c->win.kw, .rows_as_runs = c->runs};
 }
 
-/* Output pixels are the rows; a tile has TILE at most. */
+/* Most output pixels multiplied at once: few, so that sums stay near, unless that would read large weights too often. */
+static int64_t most_of(int64_t weights) { return weights > 200000 ? TILE : TILE / 2; }
+
+/* Output pixels are the rows. */
 static mc_q_choice choose(const mc_node *n, const mc_q_layout *l)
 {
     const double pixels = mc_q_guess(mc_cpu_out_type(n, 0)) / (double)(l->n * l->groups);
-    return mc_q_choose(n, l, mc_value_const(n->in[1])->data, pixels < TILE ? pixels : TILE);
+    const double most = (double)most_of(l->n * l->channels * l->kh * l->kw);
+    return mc_q_choose(n, l, mc_value_const(n->in[1])->data, pixels < most ? pixels : most);
 }
 
 static int32_t claim(const mc_node *n, mcomp_claim *out)
@@ -91,11 +95,10 @@ static void release(mc_cpu_step *s)
     mc_free(c);
 }
 
-/* Pixels multiplied at once: few, so that sums stay near, unless that would read large weights too often. Whole output rows or
- * equal parts of one, because kernels like their rows equally spaced. */
+/* Pixels multiplied at once: whole output rows or equal parts of one, because kernels like their rows equally spaced. */
 static int64_t tile_of(const conv *c, int64_t ow)
 {
-    const int64_t most = c->cg * c->win.kh * c->win.kw * c->m > 200000 ? TILE : TILE / 2, parts = (ow + most - 1) / most;
+    const int64_t most = most_of(c->cg * c->win.kh * c->win.kw * c->m), parts = (ow + most - 1) / most;
     return ow <= most ? most / ow * ow : (ow + parts - 1) / parts;
 }
 

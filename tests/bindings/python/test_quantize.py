@@ -136,6 +136,10 @@ def test_quantization_aware_training():
     assert again.float_metric is None and again.learned_scales == 0
     enough = mcomp.Calibrator(good)
     enough.feed(data)
+    assert small.unseen == [] == enough.unseen and enough.info.classes == 3
+    one = mcomp.Calibrator(good)
+    one.feed((row, 1) for row in x[y == 1])
+    assert one.unseen == [0, 2]
     r = q.train(good, data, data, calibrator=enough, mode="ptq_then_qat", epochs=1)
     assert (r.training is None) == (r.calibrated_metric >= r.float_metric)
     with pytest.raises(mcomp.ArgumentError):
