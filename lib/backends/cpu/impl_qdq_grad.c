@@ -39,7 +39,7 @@ static int32_t scale_axis(const mc_node *n)
     const int32_t axis = mc_cpu_axis(mc_attr_i(n, "axis", 1), d->rank);
     int64_t inner = 1;
     for (int32_t i = axis + 1; axis >= 0 && i < d->rank; i++) inner *= d->dim[i];
-    return axis < 0 || inner < 16 ? -2 : axis; /* rows of a few elements gain nothing */
+    return axis < 0 || (inner > 1 && inner < 16) ? -2 : axis; /* rows of a few elements gain nothing; single ones are columns */
 }
 
 static int32_t claim_quantize(const mc_node *n, mcomp_claim *out)
@@ -98,9 +98,81 @@ static void quantize_range(void *ctx, int64_t begin, int64_t end, int32_t worker
     }
 }
 
+/* ---- scales along the last axis: a matrix [rows][d], scale k belongs to column k ---- */
+
+static int by_columns(const grads *g) { return g->d > 1 && g->inner == 1; }
+
+/* Half to even; exact below 2^22, beyond all that a byte can be. */
+static inline float nearest(float t)
+{
+    const float c = t < -1e6f ? -1e6f : t > 1e6f ? 1e6f : t;
+    return (c + 12582912.0f) - 12582912.0f;
+}
+
+static void quantize_columns(void *ctx, int64_t begin, int64_t end, int32_t worker)
+{
+    const grads *g = ctx;
+    (void)worker;
+    while (begin < end) {
+        const int64_t k0 = begin % g->d, left = g->d - k0, n = left < end - begin ? left : end - begin;
+        const float *x = g->x + begin, *dy = g->dy + begin, *scale = g->scale + k0;
+        float *dx = g->dx + begin;
+        for (int64_t i = 0; i < n; i++) {
+            const float r = nearest(x[i] / scale[i]), z = g->zp ? (float)zero_point(g, k0 + i) : 0.0f;
+            const float d = g->pair ? dy[i] : dy[i] / scale[i];
+            dx[i] = r >= (float)g->lo - z && r <= (float)g->hi - z ? d : 0.0f;
+        }
+        begin += n;
+    }
+}
+
+/* d y / d s at one element. */
+static inline double column_slope(const grads *g, int64_t at, int64_t k)
+{
+    const int32_t z = zero_point(g, k);
+    if (g->of == DEQUANTIZE) return (double)((g->is_signed ? (int8_t)g->q[at] : g->q[at]) - z);
+    const float r = nearest(g->x[at] / g->scale[k]);
+    const double t = (double)g->x[at] / (double)g->scale[k], lo = (double)(g->lo - z), hi = (double)(g->hi - z);
+    const int inside = (double)r >= lo && (double)r <= hi;
+    if (g->of == QUANTIZE) return inside ? -t / (double)g->scale[k] : 0.0;
+    return inside ? (double)r - t : r < 0.0f ? lo : r > 0.0f ? hi : 0.0; /* not a number: 0 */
+}
+
+/* Pieces of rows; the sums of piece p lie together. */
+static void sum_columns(void *ctx, int64_t begin, int64_t end, int32_t worker)
+{
+    const grads *g = ctx;
+    (void)worker;
+    for (int64_t p = begin; p < end; p++) {
+        double *sum = g->sum + p * g->d;
+        for (int64_t k = 0; k < g->d; k++) sum[k] = 0.0;
+        for (int64_t row = p * g->outer / g->pieces; row < (p + 1) * g->outer / g->pieces; row++)
+            for (int64_t k = 0; k < g->d; k++) sum[k] += (double)g->dy[row * g->d + k] * column_slope(g, row * g->d + k, k);
+    }
+}
+
+static int32_t run_columns(const mc_cpu_step *s, const mcomp_run_args *a, grads *g)
+{
+    g->pieces = (g->outer * g->d + 4 * PIECE - 1) / (4 * PIECE);
+    if (g->pieces > MAX_SUMS / g->d) g->pieces = MAX_SUMS / g->d;
+    if (g->pieces > g->outer) g->pieces = g->outer;
+    g->sum = a->scratch;
+    mc_cpu_split(s, a, g->pieces, 4 * PIECE, sum_columns, g);
+    for (int64_t k = 0; k < g->d; k++) {
+        double sum = 0.0;
+        for (int64_t p = 0; p < g->pieces; p++) sum += g->sum[p * g->d + k];
+        g->dx[k] = (float)sum;
+    }
+    return MCOMP_OK;
+}
+
 static int32_t run_quantize(const mc_cpu_step *s, const mcomp_run_args *a)
 {
     grads g = open_grads(s, a);
+    if (by_columns(&g)) {
+        mc_cpu_split(s, a, mc_cpu_elements(mc_cpu_in(s, a, 0)), 1, quantize_columns, &g);
+        return MCOMP_OK;
+    }
     mc_cpu_split(s, a, mc_cpu_elements(mc_cpu_in(s, a, 0)), 1, quantize_range, &g);
     return MCOMP_OK;
 }
@@ -144,6 +216,7 @@ static int32_t run_scale(const mc_cpu_step *s, const mcomp_run_args *a)
     grads g = open_grads(s, a);
     const int64_t all = g.outer * g.inner;
     if (all == 0 || g.d == 0 || g.d > MAX_SUMS) return mc_cpu_ref.run(s, a);
+    if (by_columns(&g)) return run_columns(s, a, &g);
     g.pieces = (all + PIECE - 1) / PIECE;
     if (g.pieces > MAX_SUMS / g.d) g.pieces = MAX_SUMS / g.d;
     g.sum = a->scratch;
