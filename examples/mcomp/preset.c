@@ -15,8 +15,8 @@ static const char *const presets[] = {
     "  - quantize: {scheme: int8, mode: ptq_then_qat, epochs: 2}\n",
     "  - prune: {pattern: 4x1, sparsity: 0.5, epochs: 3}\n  - quantize: {scheme: int8}\n",
     "  - prune: {pattern: 4x1, sparsity: 0.75, epochs: 6}\n  - quantize: {scheme: int8, mode: qat, epochs: 2}\n",
-    "  - distill: {student: @, epochs: 3, lr: 3.0e-4}\n  - prune: {pattern: 4x1, sparsity: 0.75, epochs: 6, keep_distilling: true}\n"
-    "  - quantize: {scheme: int8, mode: qat, epochs: 2, keep_distilling: true}\n",
+    ("  - distill: {student: @, epochs: 3, lr: 3.0e-4}\n  - prune: {pattern: 4x1, sparsity: 0.75, epochs: 6, keep_distilling: true}\n"
+     "  - quantize: {scheme: int8, mode: qat, epochs: 2, keep_distilling: true}\n"),
 };
 
 typedef struct text {
