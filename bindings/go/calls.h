@@ -711,6 +711,12 @@ static inline int32_t go_mcomp_tokenizer_encode(mcgo_error *error_out, mcomp_tok
     return mcgo_leave(error_out, outer, mcomp_tokenizer_encode(t, text, bytes, special, max_length, cap, ids, n));
 }
 
+static inline int32_t go_mcomp_tokenizer_renumber(mcgo_error *error_out, mcomp_tokenizer **out, const mcomp_tokenizer *t, const mcomp_tokenizer *like)
+{
+    uintptr_t outer = mcgo_enter();
+    return mcgo_leave(error_out, outer, mcomp_tokenizer_renumber(out, t, like));
+}
+
 static inline int32_t go_mcomp_tokenizer_save(mcgo_error *error_out, const mcomp_tokenizer *t, const char *path, int32_t overwrite)
 {
     uintptr_t outer = mcgo_enter();

@@ -689,6 +689,7 @@ func (o *DistillerOptions) from(c *C.mcomp_distiller_options) {
 
 // DistillerInfo is mcomp_distiller_info.
 type DistillerInfo struct {
+	OverTokens int32
 	Samples    int64
 	Computed   int64
 	Damaged    int64
@@ -696,6 +697,7 @@ type DistillerInfo struct {
 }
 
 func (o *DistillerInfo) from(c *C.mcomp_distiller_info) {
+	o.OverTokens = int32(c.over_tokens)
 	o.Samples = int64(c.samples)
 	o.Computed = int64(c.computed)
 	o.Damaged = int64(c.damaged)

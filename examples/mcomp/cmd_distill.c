@@ -15,6 +15,7 @@ typedef struct job {
     mcomp_graph *teacher, *start, *result[MODELS]; /* start: the student before it learns */
     mcomp_dataset *teach, *teach_valid, *train, *train_valid;
     int divided; /* the teacher's data are the parts already */
+    int renumber; /* the student has a part of the teacher's vocabulary */
     mcomp_tokenizer *teacher_tokenizer;
     mcomp_distiller *d;
     cli_training training;
@@ -53,6 +54,29 @@ done:
     return st;
 }
 
+/* Losses over tokens: the teacher reads the texts as the student's smaller vocabulary cuts them, under its own numbers. */
+static int lesson(job *j)
+{
+    int st = 0;
+    cli *c = j->c;
+    mcomp_dataset *texts = NULL;
+    mcomp_tokenizer *student = c->tokenizer;
+    mcomp_distiller_info i = {.size = sizeof i};
+    CLI_LIB(mcomp_distiller_info_get(j->d, &i));
+    if (!i.over_tokens || !j->renumber || !student || !j->teacher_tokenizer) return 0;
+    CLI_LIB(mcomp_tokenizer_renumber(&c->tokenizer, student, j->teacher_tokenizer));
+    CLI_TRY(cli_dataset(c, j->teacher, j->data, &texts));
+    if (!j->valid) CLI_LIB(mcomp_dataset_split(texts, NULL, 0, 0.1));
+    mcomp_dataset_destroy(j->teach);
+    j->teach = texts;
+    texts = NULL;
+done:
+    mcomp_dataset_destroy(texts);
+    if (c->tokenizer != student) mcomp_tokenizer_destroy(c->tokenizer);
+    c->tokenizer = student;
+    return st;
+}
+
 /* ---- models ---- */
 
 /* Classes of the teacher's scores; 0: its type does not say. */
@@ -87,6 +111,7 @@ static int cut(job *j, const char *spec)
     if (own) {
         mcomp_tokenizer_destroy(c->tokenizer);
         c->tokenizer = own;
+        j->renumber = 1;
         c->tokenizer_option = "student-tokenizer"; /* --tokenizer is the teacher's */
     }
 done:
@@ -273,6 +298,7 @@ static int distill(job *j)
     CLI_TRY(student(j));
     CLI_TRY(divide(j));
     CLI_TRY(training_options(j, &o));
+    CLI_TRY(lesson(j));
     CLI_LIB(mcomp_distiller_teach(j->d, j->teach));
     c->own_progress = 1;
     j->training.runs = 2;

@@ -61,7 +61,7 @@ MCOMP_API int32_t mcomp_distiller_cut(mcomp_graph **out, mcomp_tokenizer **token
 
 typedef struct mcomp_distiller_info { /* of the last _teach */
     uint32_t size;
-    int32_t reserved;
+    int32_t over_tokens;   /* 1: a loss compares tokens (hidden, cosine, relation): both must cut texts alike; known before _teach, too */
     int64_t samples;
     int64_t computed;      /* by the teacher; the others were in the cache */
     int64_t damaged;       /* entries of the cache that were not what was written */

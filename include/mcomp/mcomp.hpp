@@ -71,6 +71,11 @@ public:
     Tokenizer(const Context &ctx, const std::string &spec)
         : Handle(detail::make(mcomp_tokenizer_destroy, mcomp_tokenizer_create, ctx.get(), spec.c_str(), nullptr, nullptr, 0)) {}
     Tokenizer(const Context &ctx, const std::string &spec, const std::vector<std::string> &texts) : Handle(train(ctx, spec, texts)) {}
+    /* Cuts as t, with the ids of `like`. */
+    static Tokenizer renumber(const Tokenizer &t, const Tokenizer &like)
+    {
+        return Tokenizer(detail::make(mcomp_tokenizer_destroy, mcomp_tokenizer_renumber, t.get(), like.get()));
+    }
     /* Another handle of the same vocabulary. */
     static Tokenizer share(const mcomp_tokenizer *t) { return Tokenizer(detail::make(mcomp_tokenizer_destroy, mcomp_tokenizer_share, t)); }
     /* special: with the special ids around it; max_length 0: not cut. */

@@ -33,6 +33,9 @@ MCOMP_API int64_t mcomp_tokenizer_id(const mcomp_tokenizer *t, const char *token
 MCOMP_API const char *mcomp_tokenizer_token(const mcomp_tokenizer *t, int64_t id);
 /* Id that fills up, -1 if there is none. */
 MCOMP_API int64_t mcomp_tokenizer_pad_id(const mcomp_tokenizer *t);
+/* A tokenizer that cuts texts as t does and gives every token the id that it has in `like`: what a model with the vocabulary of `like` is to
+ * read where texts are cut for another. WordPiece. Codes: ARGUMENT, DATA (naming a token that `like` lacks), UNSUPPORTED, NO_MEMORY. */
+MCOMP_API int32_t mcomp_tokenizer_renumber(mcomp_tokenizer **out, const mcomp_tokenizer *t, const mcomp_tokenizer *like);
 /* Writes a tokenizer.json, which the Hugging Face tokenizers library reads as well. Codes: PATH, IO, NO_SPACE, NO_MEMORY. */
 MCOMP_API int32_t mcomp_tokenizer_save(const mcomp_tokenizer *t, const char *path, int32_t overwrite);
 

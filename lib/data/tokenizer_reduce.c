@@ -1,4 +1,4 @@
-/* A tokenizer with a part of its vocabulary. WordPiece cuts a word into the longest tokens that are left, so any word that could be cut
+/* A tokenizer with a part of its vocabulary, or with the ids of another. WordPiece cuts a word into the longest tokens that are left, so any word that could be cut
  * still can be as long as its characters stay. */
 #include "data/tokenizer_handle.h"
 
@@ -103,5 +103,30 @@ int32_t mc_tokenizer_reduce(mcomp_tokenizer **out, const mcomp_tokenizer *h, con
     st = mc_tokenizer_wrap(out, r);
 done:
     mc_tokenizer_unref(r);
+    return st;
+}
+
+int32_t mcomp_tokenizer_renumber(mcomp_tokenizer **out, const mcomp_tokenizer *t, const mcomp_tokenizer *like)
+{
+    int32_t st = MCOMP_OK;
+    int32_t *to = NULL;
+    MC_API_ENTER();
+    MC_CHECK_ARG(1, out, "out", "is NULL");
+    *out = NULL;
+    MC_CHECK_ARG(2, t, "t", "is NULL");
+    MC_CHECK_ARG(3, like, "like", "is NULL");
+    if (strcmp(t->t->kind->name, "wordpiece") != 0 || like->t->kind != t->t->kind)
+        MC_FAIL(MCOMP_UNSUPPORTED, "tokenizer", "%s as %s: WordPiece tokenizers can be numbered as others", t->t->kind->name, like->t->kind->name);
+    const int64_t n = mcomp_tokenizer_count(t);
+    to = mc_malloc(sizeof *to * (size_t)(n > 0 ? n : 1));
+    if (!to) return MCOMP_NO_MEMORY;
+    for (int64_t i = 0; i < n; i++) {
+        const char *token = mcomp_tokenizer_token(t, i);
+        to[i] = token ? (int32_t)mcomp_tokenizer_id(like, token) : -1;
+        if (token && to[i] < 0) MC_FAIL(MCOMP_DATA, "tokenizer", "the other vocabulary has no token \"%.60s\"", token);
+    }
+    st = mc_tokenizer_reduce(out, t, to, n);
+done:
+    mc_free(to);
     return st;
 }

@@ -96,5 +96,7 @@ int32_t mcomp_distiller_info_get(const mcomp_distiller *d, mcomp_distiller_info 
 {
     MC_API_ENTER();
     MC_CHECK_ARG(1, d, "d", "is NULL");
-    return mc_info_give(out, &d->info, sizeof d->info, 2);
+    mcomp_distiller_info info = d->info;
+    info.over_tokens = d->taps != 0;
+    return mc_info_give(out, &info, sizeof info, 2);
 }

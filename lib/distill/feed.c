@@ -111,7 +111,7 @@ static int32_t check_tokens(const mcomp_distiller *d, const mc_feed_batch *b, in
     if (own == tokens && tokens <= length) return MCOMP_OK;
     (void)mc_fail(MCOMP_UNSUPPORTED, "distiller", "sample %lld has %lld tokens for the student and %lld for the teacher; losses over tokens need the same ones", (long long)b->samples[row],
                   (long long)own, (long long)tokens);
-    return mc_fail_hint("give both one tokenizer and length (no vocab=), or use logits");
+    return mc_fail_hint("give both one tokenizer and length (mcomp_tokenizer_renumber where the student has a part of the vocabulary), or use logits");
 }
 
 static int32_t row_of(mcomp_distiller *d, const mc_feed_batch *b, int64_t row, int64_t length)

@@ -78,8 +78,8 @@ struct mc_run {
 int32_t mc_run_load(mc_run *r, const char *path, mcomp_graph **out);
 /* Opens the recipe's data for g. tokenizer: that its texts go through (shared), or NULL: the recipe's, or what lies beside `path`. */
 int32_t mc_run_data_open(mc_run *r, mc_run_data *d, const mcomp_graph *g, const char *path, const mcomp_tokenizer *tokenizer);
-/* The training samples alone, with another tokenizer. */
-int32_t mc_run_data_train(mc_run *r, const mcomp_graph *g, const char *tokenizer, mcomp_dataset **out);
+/* The training samples alone, with another tokenizer: named, or a handle. */
+int32_t mc_run_data_train(mc_run *r, const mcomp_graph *g, const char *tokenizer, mcomp_tokenizer *handle, mcomp_dataset **out);
 void mc_run_data_close(mc_run_data *d);
 int32_t mc_run_identity(const char *path, const mcomp_graph *g, char hex[65]);
 int32_t mc_run_objective(const mc_run *r, const char **name); /* of texts; NULL: classify */
@@ -104,6 +104,9 @@ void mc_stage_training_close(mc_stage_training *t); /* seconds and curve into th
  * destroys *out. */
 int32_t mc_stage_teacher(mc_run *r, mc_run_stage *s, mcomp_distiller **out);
 int32_t mc_stage_teacher_key(mc_run *r, mc_run_stage *s, mc_str *text);
+/* Asks the teacher about the training samples. Where losses compare tokens and the student's tokenizer is a smaller one, the teacher reads the
+ * texts as the student cuts them, under its own numbers. student: the student's tokenizer, or NULL. */
+int32_t mc_stage_teach(mc_run *r, mcomp_distiller *d, const mcomp_tokenizer *student);
 /* A distiller of the teacher with the losses of a distill section (NULL: the defaults). */
 int32_t mc_stage_distiller(mc_run *r, const mc_section *distill, mcomp_distiller **out);
 /* Weights that an earlier pass pruned stay as they are where they are zero. */

@@ -119,14 +119,14 @@ done:
     return st;
 }
 
-int32_t mc_run_data_train(mc_run *r, const mcomp_graph *g, const char *tokenizer, mcomp_dataset **out)
+int32_t mc_run_data_train(mc_run *r, const mcomp_graph *g, const char *tokenizer, mcomp_tokenizer *handle, mcomp_dataset **out)
 {
     int32_t st = MCOMP_OK;
     char *labels = NULL;
     mcomp_dataset_options o;
-    const mc_run_data none = {0};
-    MC_TRY(options_of(r->recipe->train, &none, &o, &labels));
-    o.tokenizer = tokenizer;
+    const mc_run_data own = {.tokenizer = handle};
+    MC_TRY(options_of(r->recipe->train, &own, &o, &labels));
+    if (tokenizer) o.tokenizer = tokenizer;
     st = mcomp_dataset_open(out, r->ctx, g, mc_section_str(r->recipe->train, "path"), &o);
 done:
     mc_free(labels);

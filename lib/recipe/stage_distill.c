@@ -60,7 +60,7 @@ static int32_t own_tokenizer(mc_run *r, mc_run_stage *s, const char *spec)
     const char *named = mc_section_str(s->pass, "student_tokenizer");
     if (named && is_cut(spec)) return mc_recipe_fail(r->recipe, MCOMP_RECIPE, s->pass, "student_tokenizer", "a student cut from the teacher has the teacher's tokenizer; vocab=N makes it smaller");
     if (named && (strcmp(named, "chars") == 0 || strncmp(named, "train:", 6) == 0)) { /* made from the texts */
-        MC_TRY(mc_run_data_train(r, r->stage[0].g, named, &texts));
+        MC_TRY(mc_run_data_train(r, r->stage[0].g, named, NULL, &texts));
         if (mcomp_dataset_tokenizer(texts)) MC_TRY(mcomp_tokenizer_share(&s->tokenizer, mcomp_dataset_tokenizer(texts)));
     } else if (named) {
         MC_TRY(mcomp_tokenizer_create(&s->tokenizer, r->ctx, named, NULL, NULL, 0));
@@ -161,7 +161,7 @@ static int32_t run(mc_run *r, mc_run_stage *s)
     MC_TRY(start(r, s, d, &student));
     s->data = &r->data[r->n_data++];
     MC_TRY(mc_run_data_open(r, s->data, student, r->stage[0].path, s->tokenizer));
-    MC_TRY(mcomp_distiller_teach(d, r->stage[0].data->train));
+    MC_TRY(mc_stage_teach(r, d, s->tokenizer));
     MC_TRY(mcomp_distiller_fit(&a, &b, d, student, &o, s->data->train, s->data->valid));
     MC_TRY(mcomp_distiller_graph(&s->made, d, 0));
     if (control) MC_TRY(mcomp_distiller_graph(&s->made_control, d, 1));

@@ -98,6 +98,25 @@ done:
     return st;
 }
 
+int32_t mc_stage_teach(mc_run *r, mcomp_distiller *d, const mcomp_tokenizer *student)
+{
+    int32_t st = MCOMP_OK;
+    mcomp_tokenizer *as_student = NULL;
+    mcomp_dataset *texts = NULL;
+    mcomp_distiller_info i = {.size = sizeof i};
+    const mc_run_data *data = r->stage[0].data;
+    MC_TRY(mcomp_distiller_info_get(d, &i));
+    if (!i.over_tokens || !student || !data->tokenizer || mcomp_tokenizer_count(student) >= mcomp_tokenizer_count(data->tokenizer))
+        return mcomp_distiller_teach(d, data->train);
+    MC_TRY(mcomp_tokenizer_renumber(&as_student, student, data->tokenizer));
+    MC_TRY(mc_run_data_train(r, r->stage[0].g, NULL, as_student, &texts));
+    st = mcomp_distiller_teach(d, texts);
+done:
+    mcomp_dataset_destroy(texts);
+    mcomp_tokenizer_destroy(as_student);
+    return st;
+}
+
 int32_t mc_stage_teacher(mc_run *r, mc_run_stage *s, mcomp_distiller **out)
 {
     int32_t st = MCOMP_OK;
@@ -106,7 +125,7 @@ int32_t mc_stage_teacher(mc_run *r, mc_run_stage *s, mcomp_distiller **out)
     if (!s->from->data->train) return mc_recipe_fail(r->recipe, MCOMP_RECIPE, s->pass, "keep_distilling", "there are no samples to train on: data.train");
     if (mc_section_str(s->pass, "augment")) return mc_recipe_fail(r->recipe, MCOMP_UNSUPPORTED, s->pass, "augment", "the teacher has not seen images that are moved at random");
     MC_TRY(mc_stage_distiller(r, last_distill(r, s), out));
-    MC_TRY(mcomp_distiller_teach(*out, r->stage[0].data->train));
+    MC_TRY(mc_stage_teach(r, *out, s->from->data->tokenizer));
 done:
     return st;
 }

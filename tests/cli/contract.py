@@ -69,7 +69,7 @@ def usage():
     check('"inspect"' in r.stderr, "unknown verbs name the nearest")
     r = exits(1, "inspect", "x.onnx", "--jsn")
     check("--json" in r.stderr, "unknown options name the nearest")
-    for verb in ("recipe", "monitor", "serve"):
+    for verb in ("diagnose", "monitor", "serve"):
         exits(3, verb, "x")
     j = answer(1, "bench", keys=("error",))
     check(j.get("error", {}).get("name") == "ARGUMENT", "usage errors are objects too")

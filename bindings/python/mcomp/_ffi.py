@@ -422,7 +422,7 @@ class mcomp_distiller_options(Structure):
 class mcomp_distiller_info(Structure):
     _fields_ = [
         ("size", c_uint32),
-        ("reserved", c_int32),
+        ("over_tokens", c_int32),
         ("samples", c_int64),
         ("computed", c_int64),
         ("damaged", c_int64),
@@ -934,6 +934,8 @@ FUNCTIONS = {
     "mcomp_tokenizer_id": (c_int64, [c_void_p, c_char_p]),
     # int64_t mcomp_tokenizer_pad_id(const mcomp_tokenizer *t)
     "mcomp_tokenizer_pad_id": (c_int64, [c_void_p]),
+    # int32_t mcomp_tokenizer_renumber(mcomp_tokenizer **out, const mcomp_tokenizer *t, const mcomp_tokenizer *like)
+    "mcomp_tokenizer_renumber": (c_int32, [POINTER(c_void_p), c_void_p, c_void_p]),
     # int32_t mcomp_tokenizer_save(const mcomp_tokenizer *t, const char *path, int32_t overwrite)
     "mcomp_tokenizer_save": (c_int32, [c_void_p, c_char_p, c_int32]),
     # int32_t mcomp_tokenizer_share(mcomp_tokenizer **out, const mcomp_tokenizer *t)

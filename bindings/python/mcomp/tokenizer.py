@@ -40,6 +40,14 @@ class Tokenizer(Exclusive):
         t._raw = Raw("mcomp_tokenizer_share", "mcomp_tokenizer_destroy", (pointer,))
         return t
 
+    def renumbered(self, like):
+        """A tokenizer that cuts texts as this one and gives every token the id that it has in `like`. WordPiece."""
+        t = type(self).__new__(type(self))
+        Exclusive.__init__(t)
+        with self._alone() as handle, like._alone() as other:
+            t._raw = Raw("mcomp_tokenizer_renumber", "mcomp_tokenizer_destroy", (handle.pointer, other.pointer))
+        return t
+
     def encode(self, value, *, special=True, max_length=0):
         """Ids of a text as an int32 array, with the special ids around it, cut to max_length ids (0: not cut)."""
         raw, n = _raw(value, "text"), ctypes.c_int64()

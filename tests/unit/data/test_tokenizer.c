@@ -79,6 +79,32 @@ START_TEST(wordpiece_is_berts)
 }
 END_TEST
 
+/* Texts cut by a small vocabulary, under the numbers of a large one. */
+START_TEST(renumbered_as_another)
+{
+    mcomp_tokenizer *r = NULL;
+    put("large.txt", vocab);
+    put("small.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n##lo\nhe\n##l\nun\n##aff\n##able\n!\n");
+    put("strange.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhe\nzebra\n");
+    mcomp_tokenizer *large = make(at("large.txt")), *small = make(at("small.txt")), *strange = make(at("strange.txt")), *bytes = make("bytes");
+    IDS(large, "unaffable hello!", 2, 5, 6, 7, 8, 9, 3);
+    IDS(small, "unaffable hello!", 2, 8, 9, 10, 6, 7, 5, 11, 3);
+    mc_ck_ok(mcomp_tokenizer_renumber(&r, small, large));
+    IDS(r, "unaffable hello!", 2, 5, 6, 7, 11, 12, 10, 9, 3); /* he ##l ##lo, as small cuts it */
+    IDS(r, "[MASK] world", 2, 4, 1, 3);
+    ck_assert_int_eq(mcomp_tokenizer_pad_id(r), 0);
+    mcomp_tokenizer_destroy(r);
+    mc_ck_fails(mcomp_tokenizer_renumber(&r, strange, large), MCOMP_DATA);
+    ck_assert(strstr(mc_error_peek()->message, "zebra"));
+    ck_assert_ptr_null(r);
+    mc_ck_fails(mcomp_tokenizer_renumber(&r, bytes, large), MCOMP_UNSUPPORTED);
+    mcomp_tokenizer_destroy(large);
+    mcomp_tokenizer_destroy(small);
+    mcomp_tokenizer_destroy(strange);
+    mcomp_tokenizer_destroy(bytes);
+}
+END_TEST
+
 #define BPE_MODEL "\"model\":{\"type\":\"BPE\",\"unk_token\":\"?\",\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"ab\":3,\"bc\":4,\"abc\":5,\"?\":6,\" \":7},"
 
 START_TEST(bpe_merges_by_rank_leftmost_first)
@@ -299,6 +325,7 @@ int main(void)
     tcase_set_timeout(c, 120);
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, wordpiece_is_berts);
+    tcase_add_test(c, renumbered_as_another);
     tcase_add_test(c, bpe_merges_by_rank_leftmost_first);
     tcase_add_test(c, added_tokens_are_cut_out);
     tcase_add_test(c, invalid_bytes_are_one_replacement_each);
