@@ -27,6 +27,6 @@ void mc_fuzz_seeds(mc_fuzz_give give, void *payload)
         "%YAML 1.1\n---\nversion: 0x1\nseed: 1_000\nobjectiv: |\n  x\n...\n---\nb\n",
         HEAD "raw: 1\npasses:\n- distill: {student: mlp:hidden=3, alpha: .inf, temperature: 1e999, epochs: 010}\n",
         "data:\n  train: idx:${A},b\n  eval: raw:x=f:float32:1,2\n  valid: onnx-test:d@skip=1\n  calib: {from: valid}\n",
-        "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "\xef\xbb\xbfversion: 1\r\nmodel: \"\\u00e9\\0\"\r\n", "\xff\xfe" "a", ""};
+        "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "\xef\xbb\xbfversion: 1\r\nmodel: \"\\u00e9\\0\"\r\n", "\xff\xfe\x61", ""};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) give(payload, (const uint8_t *)texts[i], strlen(texts[i]));
 }
