@@ -10,17 +10,82 @@ static int listed(const char *const *globs, const char *name)
     return 0;
 }
 
-static int asked(const mc_prune_ask *ask, const char *a, const char *b)
+/* Do the matrices of these hidden units lead back to the width that they came from, as a feed-forward block does and a pooler does not? */
+static int comes_back(const mc_axis_group *g)
 {
-    if (ask->match && *ask->match && !listed(ask->match, a) && !(b && listed(ask->match, b))) return 0;
-    return !listed(ask->keep, a) && !(b && listed(ask->keep, b));
+    int64_t width = 0;
+    for (int64_t k = 0; k < g->width; k++) {
+        const mc_tensor *w = g->members[k].value->init;
+        const int64_t other = w->shape.rank < 2 ? width : mc_tensor_elements(w) / w->shape.dim[g->members[k].axis];
+        if (width && other != width) return 0;
+        width = other;
+    }
+    return width > 0;
+}
+
+/* The part of a transformer that a weight belongs to, whatever its name: "ffn", "attention"; "" for others. */
+static const char *role_of(const mc_prune_plan *p, const mc_value *w)
+{
+    for (int64_t i = 0; i < p->groups.n; i++) {
+        const mc_axis_group *g = &p->groups.v[i];
+        if (g->kind != MC_AXIS_HEAD && (g->kind != MC_AXIS_FFN || !comes_back(g))) continue;
+        for (int64_t k = 0; k < g->width; k++)
+            if (g->members[k].value == w) return g->kind == MC_AXIS_FFN ? "ffn" : "attention";
+    }
+    return "";
+}
+
+static int any_listed(const char *const *globs, const char *name, const mc_prune_plan *p, const mc_value *w)
+{
+    return listed(globs, name) || listed(globs, w->name) || (*role_of(p, w) && listed(globs, role_of(p, w)));
+}
+
+static int asked(const mc_prune_plan *p, const mc_prune_ask *ask, const char *name, const mc_value *w)
+{
+    if (ask->match && *ask->match && !any_listed(ask->match, name, p, w)) return 0;
+    return !any_listed(ask->keep, name, p, w);
+}
+
+/* Every pattern must name something. */
+static int32_t check_globs(const mc_prune_plan *p, const char *what, const char *const *list)
+{
+    for (; list && *list; list++) {
+        const mc_graph *g = p->g;
+        const char *some = NULL;
+        int hit = 0;
+        for (int64_t i = 0; i < g->n_order && !hit; i++) hit = mc_glob_match(*list, g->order[i]->name);
+        for (int64_t i = 0; i < g->n_values && !hit; i++) {
+            const mc_value *v = g->values[i];
+            if (v->dead || !v->init) continue;
+            hit = mc_glob_match(*list, v->name) || (*role_of(p, v) && mc_glob_match(*list, role_of(p, v)));
+            if (!some && v->init->shape.rank >= 2) some = v->name;
+        }
+        if (hit) continue;
+        (void)mc_fail(MCOMP_ARGUMENT, what, "no node, no weight and no part (ffn, attention) of the model matches \"%.100s\"", *list);
+        return some ? mc_fail_hint("a weight here is called \"%.120s\"; mcomp inspect --groups lists more", some) : MCOMP_ARGUMENT;
+    }
+    return MCOMP_OK;
+}
+
+/* The weights of a product: a constant, or one behind a Transpose, as PyTorch stores them. */
+static mc_value *weights_of(const mc_node *n)
+{
+    mc_value *w = n->n_in > 1 ? n->in[1] : NULL;
+    if (w && !w->init && w->producer && mc_node_is(w->producer, "Transpose") && mc_node_is(n, "MatMul")) {
+        int64_t count = 0;
+        const int64_t *perm = mc_attr_ints(w->producer, "perm", &count);
+        if (count < 2 || perm[0] == 1) w = w->producer->in[0];
+    }
+    return w && w->init && w->init->dtype == MCOMP_F32 ? w : NULL;
 }
 
 /* How a node reads a constant as a matrix; 0 if it is not one. */
 static int as_matrix(const mc_node *n, const mc_value *w, mc_prune_matrix *m)
 {
     const mc_shape *s = &w->init->shape;
-    if (mc_node_is(n, "MatMul") && n->in[1] == w && s->rank == 2) {
+    if (mc_node_is(n, "MatMul") && n->in[1] != w && s->rank == 2) {
+        *m = (mc_prune_matrix){s->dim[0], s->dim[1], s->dim[1], 1};
+    } else if (mc_node_is(n, "MatMul") && s->rank == 2) {
         *m = (mc_prune_matrix){s->dim[1], s->dim[0], 1, s->dim[1]};
     } else if (mc_node_is(n, "Gemm") && n->in[1] == w && s->rank == 2) {
         *m = mc_attr_i(n, "transB", 0) != 0 ? (mc_prune_matrix){s->dim[0], s->dim[1], s->dim[1], 1} : (mc_prune_matrix){s->dim[1], s->dim[0], 1, s->dim[1]};
@@ -53,10 +118,10 @@ static int32_t matrices(mc_prune_plan *p, const mc_prune_ask *ask)
     int32_t st = MCOMP_OK;
     for (int64_t i = 0; i < p->g->n_order; i++) {
         const mc_node *n = p->g->order[i];
-        mc_value *w = n->n_in > 1 ? n->in[1] : NULL;
+        mc_value *w = weights_of(n);
         mc_prune_matrix m;
         int again = 0;
-        if (!w || !w->init || w->init->dtype != MCOMP_F32 || !as_matrix(n, w, &m) || !asked(ask, n->name, w->name)) continue;
+        if (!w || !as_matrix(n, w, &m) || !asked(p, ask, n->name, w)) continue;
         if (m.n < SMALLEST || m.k < SMALLEST) continue;
         for (int64_t k = 0; k < p->n; k++) again |= p->sites[k].weight == w; /* a weight that two nodes share */
         if (again) continue;
@@ -87,11 +152,9 @@ static int64_t elements_of(const mc_axis_group *g)
 static int32_t units(mc_prune_plan *p, const mc_prune_ask *ask)
 {
     int32_t st = MCOMP_OK;
-    MC_TRY(mc_axes_build(&p->axes, p->g));
-    MC_TRY(mc_axes_groups(&p->groups, p->axes, p->g));
     for (int64_t i = 0; i < p->groups.n; i++) {
         const mc_axis_group *g = &p->groups.v[i];
-        if (g->kind != p->pattern->rows || !asked(ask, g->name, g->members[0].value->name)) continue;
+        if (g->kind != p->pattern->rows || !asked(p, ask, g->name, g->members[0].value)) continue;
         const mc_prune_site s = {.name = g->name, .group = g, .granules = g->units, .elements = elements_of(g),
                                  .align = g->kind == MC_AXIS_HEAD || g->units < 4 * ask->align ? 1 : ask->align};
         MC_TRY(add(p, &s));
@@ -107,6 +170,10 @@ int32_t mc_prune_plan_make(mc_prune_plan *p, const mc_prune_ask *ask)
         (void)mc_fail(MCOMP_ARGUMENT, p->criterion->name, "%s compares whole units, not the elements of %s", p->criterion->name, p->pattern->name);
         return mc_fail_hint("l1, l2 or taylor; or the patterns channel, ffn, head");
     }
+    MC_TRY(mc_axes_build(&p->axes, p->g));
+    MC_TRY(mc_axes_groups(&p->groups, p->axes, p->g));
+    MC_TRY(check_globs(p, "match", ask->match));
+    MC_TRY(check_globs(p, "keep", ask->keep));
     MC_TRY(p->pattern->kind == MC_PRUNE_UNITS ? units(p, ask) : matrices(p, ask));
     if (p->n == 0) {
         (void)mc_fail(MCOMP_ARGUMENT, p->pattern->name, ask->match && *ask->match ? "nothing that the pattern %s can prune matches" : "the model has nothing that the pattern %s can prune", p->pattern->name);

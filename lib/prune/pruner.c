@@ -28,26 +28,12 @@ done:
     return st;
 }
 
-/* Every one of them must name something. */
-static int32_t check_globs(const mc_graph *g, const char *what, const char *const *list)
-{
-    for (; *list; list++) {
-        int hit = 0;
-        for (int64_t i = 0; i < g->n_order && !hit; i++) hit = mc_glob_match(*list, g->order[i]->name);
-        for (int64_t i = 0; i < g->n_values && !hit; i++) hit = !g->values[i]->dead && g->values[i]->init && mc_glob_match(*list, g->values[i]->name);
-        if (!hit) return mc_fail(MCOMP_ARGUMENT, what, "no node and no initializer matches \"%.100s\"", *list);
-    }
-    return MCOMP_OK;
-}
-
 static int32_t make_plan(mcomp_pruner *p)
 {
     int32_t st = MCOMP_OK;
     const char **match = NULL, **keep = NULL;
     MC_TRY(mc_arena_split(p->arena, p->o.match, &match));
     MC_TRY(mc_arena_split(p->arena, p->o.keep, &keep));
-    MC_TRY(check_globs(p->g, "match", match));
-    MC_TRY(check_globs(p->g, "keep", keep));
     const mc_prune_ask ask = {.match = match, .keep = keep, .align = p->o.align};
     p->plan.g = p->g;
     MC_TRY(mc_prune_plan_make(&p->plan, &ask));

@@ -30,7 +30,8 @@ static int32_t fetch(void *payload, int64_t i, int32_t n, mcomp_tensor **inputs,
     return st;
 }
 
-static mcomp_graph *mlp(void)
+/* turned: fc2 is a MatMul of the same weight behind a Transpose, as PyTorch's Linear may be exported. */
+static mcomp_graph *mlp(int turned)
 {
     mcomp_graph *m = NULL;
     mc_ck_ok(mcomp_graph_create(&m, ctx, "mlp", 17));
@@ -43,8 +44,14 @@ static mcomp_graph *mlp(void)
     net_node(m, "MatMul", "fc1", "x", "w1", NULL, "m1");
     net_node(m, "Add", "add1", "m1", "b1", NULL, "a1");
     net_node(m, "Sigmoid", "act1", "a1", NULL, NULL, "h1"); /* not 0 at 0: the consumer has to be masked too */
-    net_node(m, "Gemm", "fc2", "h1", "w2", "b2", "a2");
-    mc_ck_ok(mcomp_graph_set_int(m, "fc2", "transB", 1));
+    if (turned) {
+        net_node(m, "Transpose", "turn", "w2", NULL, NULL, "w2t");
+        net_node(m, "MatMul", "fc2", "h1", "w2t", NULL, "m2");
+        net_node(m, "Add", "add2", "m2", "b2", NULL, "a2");
+    } else {
+        net_node(m, "Gemm", "fc2", "h1", "w2", "b2", "a2");
+        mc_ck_ok(mcomp_graph_set_int(m, "fc2", "transB", 1));
+    }
     net_node(m, "Relu", "act2", "a2", NULL, NULL, "h2");
     net_node(m, "MatMul", "fc3", "h2", "w3", NULL, "y");
     mc_ck_ok(mcomp_graph_add_output(m, "y"));
@@ -55,7 +62,7 @@ static mcomp_graph *mlp(void)
 static void setup(void)
 {
     ctx = net_context(2);
-    g = mlp();
+    g = mlp(0);
     mc_ck_ok(mcomp_dataset_create(&data, ctx, g, SAMPLES, fetch, NULL));
     mc_ck_ok(mcomp_pruner_options_init(&o, sizeof o));
     mc_ck_ok(mcomp_trainer_options_init(&t, sizeof t));
@@ -155,6 +162,52 @@ START_TEST(blocks)
         ck_assert_int_eq(gone, all / 2);
         ck_assert(best_gone <= least_kept + 1e-6);
     }
+    mcomp_graph_destroy(m);
+}
+END_TEST
+
+/* The same blocks of the same weight go, however the product reads it. */
+START_TEST(transposed_weights)
+{
+    mcomp_prune_result r;
+    o.pattern = "4x1";
+    o.match = "*2*";
+    mcomp_graph *a = pruned(NULL, &r), *same = g;
+    ck_assert_double_eq_tol(r.sparsity, 0.5, 1e-9);
+    g = mlp(1);
+    mcomp_graph *b = pruned(NULL, &r);
+    ck_assert_double_eq_tol(r.sparsity, 0.5, 1e-9);
+    ck_assert(memcmp(weight(a, "w2")->data, weight(b, "w2")->data, 24 * 32 * 4) == 0);
+    mcomp_graph_destroy(same);
+    mcomp_graph_destroy(a);
+    mcomp_graph_destroy(b);
+}
+END_TEST
+
+/* Feed-forward blocks and attention are known by their structure, whatever they are called; the classifier is neither. */
+START_TEST(parts_by_structure)
+{
+    static const struct {
+        const char *match;
+        int64_t layers;
+    } all[] = {{"ffn", 4}, {"*ffn*", 4}, {"attention", 8}, {"ffn,attention", 12}};
+    mcomp_build_options b;
+    mcomp_graph *m = NULL;
+    mcomp_pruner *p = NULL;
+    int64_t sites = 0;
+    mc_ck_ok(mcomp_build_options_init(&b, sizeof b));
+    mc_ck_ok(mcomp_graph_build(&m, ctx, "encoder:layers=2,hidden=32,heads=4,ffn=64,vocab=40,length=16,classes=3", &b));
+    for (int64_t i = 0; i < m->g->n_nodes; i++) { /* names that say nothing */
+        char *name = m->g->nodes[i]->name;
+        for (size_t k = 0; name && name[k]; k++)
+            if (name[k] == 'f' || name[k] == 'a') name[k] = 'x';
+    }
+    o.pattern = "4x1";
+    o.match = all[_i].match;
+    mc_ck_ok(mcomp_pruner_create(&p, ctx, m, &o));
+    mc_ck_ok(mcomp_pruner_site_count(p, &sites));
+    ck_assert_int_eq(sites, all[_i].layers);
+    mcomp_pruner_destroy(p);
     mcomp_graph_destroy(m);
 }
 END_TEST
@@ -391,6 +444,8 @@ int main(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, unstructured_by_hand);
     tcase_add_loop_test(c, blocks, 0, 2);
+    tcase_add_test(c, transposed_weights);
+    tcase_add_loop_test(c, parts_by_structure, 0, 4);
     tcase_add_test(c, two_of_four);
     tcase_add_test(c, global);
     tcase_add_loop_test(c, neurons, 0, 4);
