@@ -92,6 +92,18 @@ static void say_number(const cli *c, const char *fmt, double v, int width)
     cli_say(c, "%-*s ", width, text);
 }
 
+/* The same student without the teacher, and what the teacher brought. */
+static void control(const cli *c, const json_t *o)
+{
+    const json_t *d = json_object_get(o, "difference"), *ci = json_object_get(d, "ci95");
+    if (!o) return;
+    cli_say(c, "%-12s ", "  control");
+    say_number(c, "%.4f", number(json_object_get(o, "metric"), "value"), 12);
+    cli_say(c, "without the teacher");
+    if (d) cli_say(c, ", which brought %+.4f (95 %% interval %+.4f to %+.4f)", number(d, "value"), json_number_value(json_array_get(ci, 0)), json_number_value(json_array_get(ci, 1)));
+    cli_say(c, "\n");
+}
+
 static void table(const cli *c, const json_t *run)
 {
     size_t i;
@@ -112,6 +124,7 @@ static void table(const cli *c, const json_t *run)
         cli_say(c, "%-20s ", isfinite(p50) ? time : "-");
         say_number(c, "%.4f", number(s, "agreement_ratio"), 10);
         cli_say(c, "%s%s\n", json_string_value(json_object_get(s, "what")), json_is_true(json_object_get(s, "reused")) ? " (from the store)" : "");
+        control(c, json_object_get(s, "control"));
     }
     json_object_foreach((json_t *)(uintptr_t)target, key, t)
         if (json_is_object(t))

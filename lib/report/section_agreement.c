@@ -28,9 +28,8 @@ static void control(mc_page *p, const mc_stage *s)
     mc_page_raw(p, ": the same model trained without the teacher reaches ");
     mc_page_text(p, mc_show_metric(name, m).text);
     if (isfinite(d)) {
-        mc_page_raw(p, " (");
+        mc_page_raw(p, "; the teacher brought ");
         mc_page_text(p, mc_show_points(name, d).text);
-        mc_page_raw(p, " against the first)");
     }
     mc_page_raw(p, p->markdown ? ".\n\n" : ".</p>\n");
 }
