@@ -128,12 +128,18 @@ done:
     return st;
 }
 
-/* An input that --carry feeds? */
+/* The input that an argument --carry OUT=IN feeds; NULL: it is another argument. */
+static const char *carries_to(const cli_arg *a)
+{
+    const char *eq = strcmp(a->name, "carry") == 0 ? strrchr(a->value, '=') : NULL;
+    return eq ? eq + 1 : NULL;
+}
+
 static int is_carried(const cli *c, const char *name)
 {
     for (int i = 0; i < c->n_args; i++) {
-        const char *eq = strcmp(c->args[i].name, "carry") == 0 ? strrchr(c->args[i].value, '=') : NULL;
-        if (eq && strcmp(eq + 1, name) == 0) return 1;
+        const char *to = carries_to(&c->args[i]);
+        if (to && strcmp(to, name) == 0) return 1;
     }
     return 0;
 }
@@ -244,9 +250,9 @@ static char *carried(const cli *c)
 {
     char *list = calloc(1, 4096);
     for (int i = 0; list && i < c->n_args; i++) {
-        const char *eq = strcmp(c->args[i].name, "carry") == 0 ? strrchr(c->args[i].value, '=') : NULL;
+        const char *to = carries_to(&c->args[i]);
         const size_t n = strlen(list);
-        if (eq && n + strlen(eq) + 1 < 4096) snprintf(list + n, 4096 - n, "%s%s", n ? "," : "", eq + 1);
+        if (to && n + strlen(to) + 2 < 4096) snprintf(list + n, 4096 - n, "%s%s", n ? "," : "", to);
     }
     return list;
 }

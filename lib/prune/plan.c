@@ -37,7 +37,9 @@ static const char *role_of(const mc_prune_plan *p, const mc_value *w)
 
 static int any_listed(const char *const *globs, const char *name, const mc_prune_plan *p, const mc_value *w)
 {
-    return listed(globs, name) || listed(globs, w->name) || (*role_of(p, w) && listed(globs, role_of(p, w)));
+    if (!globs || !*globs) return 0;
+    const char *role = role_of(p, w);
+    return listed(globs, name) || listed(globs, w->name) || (*role && listed(globs, role));
 }
 
 static int asked(const mc_prune_plan *p, const mc_prune_ask *ask, const char *name, const mc_value *w)
@@ -57,7 +59,7 @@ static int32_t check_globs(const mc_prune_plan *p, const char *what, const char 
         for (int64_t i = 0; i < g->n_values && !hit; i++) {
             const mc_value *v = g->values[i];
             if (v->dead || !v->init) continue;
-            hit = mc_glob_match(*list, v->name) || (*role_of(p, v) && mc_glob_match(*list, role_of(p, v)));
+            hit = any_listed((const char *const[]){*list, NULL}, v->name, p, v);
             if (!some && v->init->shape.rank >= 2) some = v->name;
         }
         if (hit) continue;

@@ -147,7 +147,7 @@ struct mcomp_recipe {
 /* ---- for who runs a recipe --------------------------------------------------------------------------------------------------- */
 
 /* Of every kind above the handle has a section, also where the recipe has none: `given` says so. Keys are those of params.def; for one
- * that the kind does not have the answer is "no value" (tests/lint/parameters.py compares the keys in this room with the table). */
+ * that the kind does not have the answer is "no value". */
 int mc_section_given(const mc_section *s);
 const mc_setting *mc_section_get(const mc_section *s, const char *key);
 int mc_setting_given(const mc_section *s, const char *key);   /* 1: written in the recipe (or inherited from a section where it is) */

@@ -13,38 +13,7 @@ import tempfile
 import time
 import zipfile
 
-MCOMP = sys.argv[1]
-failures = []
-
-
-def run(*args):
-    return subprocess.run([MCOMP, *args], capture_output=True, text=True, timeout=300)
-
-
-def check(ok, what):
-    print(("ok - " if ok else "not ok - ") + what)
-    if not ok:
-        failures.append(what)
-
-
-def exits(code, *args):
-    r = run(*args)
-    check(r.returncode == code, f"exit {code}: {' '.join(os.path.basename(a) for a in args)} (got {r.returncode}: {r.stderr.strip()[:300]!r})")
-    return r
-
-
-def answer(code, *args):
-    r = exits(code, *args, "--json")
-    try:
-        return json.loads(r.stdout)
-    except ValueError:
-        check(False, f"one JSON object: {r.stdout[:100]!r}")
-        return {}
-
-
-def npy(descr, shape, raw):
-    head = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + raw
+from command import MCOMP, answer, check, exits, failures, npy, run
 
 
 def arrays(path, n, seed, labels=True, classes=3):

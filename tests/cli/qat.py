@@ -9,28 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-MCOMP = sys.argv[1]
-failures = []
-
-
-def run(*args):
-    return subprocess.run([MCOMP, *args], capture_output=True, text=True, timeout=300)
-
-
-def check(ok, what):
-    print(("ok - " if ok else "not ok - ") + what)
-    if not ok:
-        failures.append(what)
-
-
-def answer(code, *args):
-    r = run(*args, "--json")
-    check(r.returncode == code, f"exit {code}: {' '.join(os.path.basename(a) for a in args)} (got {r.returncode}: {r.stderr.strip()[:300]!r})")
-    try:
-        return json.loads(r.stdout)
-    except ValueError:
-        check(False, f"one JSON object: {r.stdout[:100]!r}")
-        return {}
+from command import MCOMP, answer, check, failures, run
 
 
 def images(folder, n, seed, contrast=1.0, classes=range(4)):

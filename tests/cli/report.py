@@ -9,33 +9,14 @@ import subprocess
 import sys
 import tempfile
 
-MCOMP = sys.argv[1]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tests/report"))
+import command  # noqa: E402
 import fixture  # noqa: E402
+from command import MCOMP, answer, check, failures, run  # noqa: E402
 
-failures = []
-
-
-def run(*args):
-    return subprocess.run([MCOMP, *args], capture_output=True, text=True, timeout=120)
-
-
-def check(ok, what):
-    print(("ok - " if ok else "not ok - ") + what)
-    if not ok:
-        failures.append(what)
-
-
-def answer(code, *args):
-    r = run(*args, "--json")
-    check(r.returncode == code, f"exit {code}: {' '.join(os.path.basename(a)[:60] for a in args)} (got {r.returncode}: {r.stderr.strip()[:200]!r})")
-    try:
-        return json.loads(r.stdout)
-    except ValueError:
-        check(False, f"one JSON object: {r.stdout[:100]!r}")
-        return {}
+command.TIMEOUT = 120
 
 
 class Page(html.parser.HTMLParser):

@@ -8,6 +8,7 @@
 #define MC_BF16_PACK_H
 
 #include "kernels/x86/gemm_bf16_body.h"
+#include "kernels/x86/vec_avx512.h"
 
 #define BF16_CODE __attribute__((target("avx512bf16")))
 
@@ -64,36 +65,12 @@ static inline BF16_CODE __m512i upper(__m512i x, __m512i y, const int contiguous
     return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), _mm512_packus_epi32(_mm512_srli_epi32(x, 16), _mm512_srli_epi32(y, 16)));
 }
 
-static inline BF16_CODE void transpose(__m512i r[16])
+static inline BF16_CODE void put_tile(const __m512i r[16], int transposed, uint16_t *tile)
 {
-    __m512i t[16];
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4)
-        for (int h = 0; h < 2; h++) {
-            r[i + 2 * h] = _mm512_unpacklo_epi64(t[i + h], t[i + 2 + h]);
-            r[i + 2 * h + 1] = _mm512_unpackhi_epi64(t[i + h], t[i + 2 + h]);
-        }
-    for (int c = 0; c < 4; c++) { /* r[4g + c]: column 4q + c of rows 4g .. 4g + 3 in quarter q */
-        t[c] = _mm512_shuffle_i32x4(r[c], r[4 + c], 0x88);
-        t[4 + c] = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0x88);
-        t[8 + c] = _mm512_shuffle_i32x4(r[c], r[4 + c], 0xdd);
-        t[12 + c] = _mm512_shuffle_i32x4(r[8 + c], r[12 + c], 0xdd);
-    }
-    for (int c = 0; c < 4; c++) {
-        r[c] = _mm512_shuffle_i32x4(t[c], t[4 + c], 0x88);
-        r[8 + c] = _mm512_shuffle_i32x4(t[c], t[4 + c], 0xdd);
-        r[4 + c] = _mm512_shuffle_i32x4(t[8 + c], t[12 + c], 0x88);
-        r[12 + c] = _mm512_shuffle_i32x4(t[8 + c], t[12 + c], 0xdd);
-    }
-}
-
-static inline BF16_CODE void put_tile(__m512i r[16], int transposed, uint16_t *tile)
-{
-    if (transposed) transpose(r);
-    for (int i = 0; i < 16; i++) _mm512_storeu_si512(tile + i * MC_BF16_DEPTH, r[i]);
+    mc_v lines[16]; /* 16 dwords each: that they are no floats does not matter to a transpose */
+    for (int i = 0; i < 16; i++) lines[i] = _mm512_castsi512_ps(r[i]);
+    if (transposed) v_transpose16(lines);
+    for (int i = 0; i < 16; i++) _mm512_storeu_ps(tile + i * MC_BF16_DEPTH, lines[i]);
 }
 
 static inline __attribute__((always_inline)) BF16_CODE void lines(const source *s, int64_t o, int64_t k, const int contiguous, line l[16])
